@@ -1,0 +1,1 @@
+"""Durable sagas: every step done, or what was done made good."""

@@ -1,0 +1,149 @@
+"""The compiled structure of a saga: a tree of nodes with integer indices.
+
+The tree is series-parallel, so it *is* the partial order: of two leaves, the one in an earlier
+child of their common SEQUENCE comes first; under a PARALLEL neither does. Going forward the kernel
+walks it down and to the right; turning back it walks it from the right, and that is exactly the
+reverse partial order.
+
+Rules of this file:
+  * `Node` is structure only: what the fingerprint covers and what is stored with the saga.
+  * `Policy` is tuning only: timeouts, retries, key lifetimes. Changing one never changes the
+    fingerprint, so it reaches running sagas.
+  * no functions, no types, no wiring: `decide` and `fold` see nothing but this.
+
+Events and state speak of *slots*. For a node outside `each` the slot is the node's index; `each`
+(a later release) appends one block of slots per item, so nothing here will change for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from enum import IntEnum
+
+import msgspec
+from msgspec import Struct
+
+from ..policies.retry import Retry
+
+
+class Kind(IntEnum):
+    """What a node does. EACH and FIRST_OF have their numbers reserved: 6 and 7."""
+
+    STEP = 0
+    SEQUENCE = 1
+    PARALLEL = 2
+    CHOOSE = 3
+    WAIT = 4
+    SLEEP = 5
+
+
+CONTAINERS = frozenset({Kind.SEQUENCE, Kind.PARALLEL, Kind.CHOOSE})
+
+
+class Node(Struct, frozen=True, array_like=True):
+    """One node's structure.
+
+    `path` is the step's or wait's name, with a scope's prefix; containers have a made one
+    (`"parallel#4"`). `parent` is -1 for a root. `position` is the place among the parent's children.
+    A CHOOSE has one SEQUENCE per `when`, and one for `otherwise`, always last.
+    A WAIT with `on_timeout` nodes has one SEQUENCE child; without one its timeout turns back.
+    """
+
+    index: int
+    kind: Kind
+    path: str
+    parent: int
+    position: int
+    children: tuple[int, ...] = ()
+    pivot: bool = False
+    retriable: bool = False
+    read_only: bool = False
+    best_effort: bool = False
+    on_unknown: str = "undo"  # "undo" | "park" | "retry"
+    compensation: bool = False
+    needs_result: bool = False  # the compensation cannot take None for the step's own result
+    probe: bool = False
+    signal: str = ""  # WAIT: the signal's name
+    computed: bool = False  # SLEEP: the duration is computed by a function
+    follow_up: bool = False  # a node of on_completed or on_compensated
+    read: bool = False  # an action, compensation, predicate or `result=` reads this node's result
+
+
+class Policy(Struct, frozen=True):
+    """One node's tuning; lengths in milliseconds, 0 meaning none."""
+
+    timeout_ms: int = 30_000
+    retry: Retry = Retry()
+    compensation_timeout_ms: int = 30_000
+    compensation_retry: Retry = Retry(attempts=20, cap="5m")
+    probe_timeout_ms: int = 30_000
+    probe_retry: Retry = Retry()
+    key_ttl_ms: int = 0
+    wait_ms: int = 0  # WAIT: its timeout
+    sleep_ms: int = 0  # SLEEP: its constant length
+
+
+class Graph(Struct, frozen=True):
+    """A definition as the kernel sees it.
+
+    `root` is the forward SEQUENCE; `after_completed` and `after_compensated` are the SEQUENCEs of
+    the follow-up steps, -1 when there are none. `result` is the index of the node whose value is
+    the saga's result, -1 when the result is None; for a container it is resolved when the saga
+    ends (`last value of the taken branch`).
+    """
+
+    name: str
+    version: int
+    nodes: tuple[Node, ...]
+    policies: tuple[Policy, ...]
+    root: int
+    after_completed: int = -1
+    after_compensated: int = -1
+    result: int = -1
+    deadline_ms: int = 0
+    fingerprint: str = ""
+
+    def find(self, path: str) -> int:
+        """The index of the step, wait or sleep at `path`; -1 when there is none."""
+        for node in self.nodes:
+            if node.path == path:
+                return node.index
+        return -1
+
+
+class Structure(Struct, frozen=True):
+    """What is stored of a definition, and what its fingerprint covers."""
+
+    name: str
+    version: int
+    nodes: tuple[Node, ...]
+    root: int
+    after_completed: int
+    after_compensated: int
+    result: int
+
+
+_encoder = msgspec.json.Encoder(order="deterministic")
+
+
+def structure_of(graph: Graph) -> bytes:
+    """The stored form of a graph's structure, JSON."""
+    return _encoder.encode(
+        Structure(
+            graph.name, graph.version, graph.nodes, graph.root, graph.after_completed, graph.after_compensated, graph.result
+        )
+    )
+
+
+def fingerprint_of(graph: Graph) -> str:
+    """32 hexadecimal digits that change exactly when the structure does."""
+    return hashlib.blake2b(structure_of(graph), digest_size=16).hexdigest()
+
+
+def structure_from(stored: bytes) -> Structure:
+    """The structure that `structure_of` stored.
+
+    Raises:
+        ValueError: the stored form is damaged.
+    """
+    return msgspec.json.decode(stored, type=Structure)

@@ -1,0 +1,226 @@
+"""What people, other programs and late answers may do to a saga, and when.
+
+Each function looks at a folded saga and returns the events to journal (none: nothing to do), or
+raises `Conflict` with the state and what it allows.
+
+Rules of this file: pure; changes nothing; `decide` and `fold` never call the verbs, verbs never
+decide what happens next.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Raw
+
+from ..errors import Conflict, NotFound, UsageError
+from ..limits import SIGNALS_PENDING_MAX
+from . import events as ev
+from .events import NOTHING, Event
+from .graph import Kind, Node
+from .state import SagaState, Slot
+from .transitions import BACKING_OFF, CALLING, StepStatus
+
+_S = StepStatus
+Outcome = Literal["done", "not_done"]
+
+_OWES = frozenset({_S.SUCCEEDED, _S.UNKNOWN, _S.UNDO_READY, _S.UNDO_RETRYING, _S.OWED})
+_FORWARD_OPEN = frozenset({_S.PARKED, _S.RETRYING, _S.PROBE_RETRYING})
+
+
+def allowed(state: SagaState) -> str:
+    """The verbs that the saga's state allows, for error messages."""
+    if state.ended:
+        return "nothing: it has ended"
+    verbs = []
+    if state.committed:
+        pass
+    elif not state.back:
+        verbs.append("cancel")
+    statuses = [slot.status for slot in state.slots if slot is not None]
+    if state.stuck or any(status in BACKING_OFF for status in statuses):
+        verbs += ["retry", "resolve"]
+    if _S.OWED in statuses or _S.UNDO_RETRYING in statuses or (state.committed and _S.PARKED in statuses):
+        verbs.append("skip")
+    verbs.append("resume" if state.paused else "pause")
+    return ", ".join(verbs)
+
+
+def _conflict(state: SagaState, why: str) -> Conflict:
+    return Conflict(f"saga {state.saga_id} is {state.status}: {why}; this state allows {allowed(state)}")
+
+
+def _still_open(state: SagaState, verb: str) -> None:
+    if state.ended:
+        raise _conflict(state, f"{verb} comes too late")
+
+
+def cancel(state: SagaState, reason: str, actor: str) -> list[Event]:
+    """Turn back; during a pivot, ask for it and wait for the pivot's outcome."""
+    _still_open(state, "cancel")
+    if state.committed:
+        raise _conflict(state, "its pivot has succeeded, there is no way back")
+    if state.pivot >= 0 and state.status_of(state.pivot) is _S.PARKED:
+        raise _conflict(state, f"the outcome of its pivot {_path(state, state.pivot)} is unknown and parked")
+    if state.back or state.cancelling:
+        return []
+    return [ev.CancelRequested(reason, actor)]
+
+
+def callable_again(state: SagaState, index: int, slot: Slot, now: int) -> bool:
+    """Whether `retry` may call this node: it is parked or backing off, and its call is possible."""
+    node, policy = state.nodes[index], state.graph.policies[index]
+    if slot.status in BACKING_OFF:
+        return True
+    if slot.status is _S.PARKED:
+        expired = policy.key_ttl_ms and slot.first_at and now >= slot.first_at + policy.key_ttl_ms
+        return not expired or (node.probe and slot.unknown)
+    if slot.status is _S.OWED:
+        expired = policy.key_ttl_ms and slot.undo_first_at and now >= slot.undo_first_at + policy.key_ttl_ms
+        return node.compensation and not (slot.unknown and node.needs_result) and not expired
+    return False
+
+
+def retry(state: SagaState, reason: str, actor: str, now: int) -> list[Event]:
+    """Call again what is parked, poisoned or backing off; forward, with a fresh deadline."""
+    open_slots = [(index, slot) for index, slot in enumerate(state.slots) if slot is not None]
+    waiting = [pair for pair in open_slots if pair[1].status in BACKING_OFF or pair[1].status in (_S.PARKED, _S.OWED)]
+    if state.ended and not waiting:
+        raise _conflict(state, "retry comes too late")
+    if not waiting:
+        raise _conflict(state, "nothing is parked or backing off, so there is nothing to retry")
+    if not any(callable_again(state, index, slot, now) for index, slot in waiting):
+        stuck = ", ".join(f"{_path(state, index)} ({slot.reason})" for index, slot in waiting)
+        raise _conflict(state, f"what is parked cannot be called again: {stuck}; resolve or skip it")
+    length_ms = state.graph.deadline_ms if state.started is None else state.started.deadline_ms
+    fresh = now + length_ms if length_ms and not state.back and not state.ended else 0
+    return [ev.RetryRequested(reason, actor, fresh)]
+
+
+def resolve(
+    state: SagaState, index: int, outcome: Outcome, result: Raw | None, reason: str, actor: str
+) -> list[Event]:
+    """Take a person's word for what became of a step (`result`: the encoded value, or None)."""
+    if outcome not in ("done", "not_done"):
+        raise UsageError(f'resolve(outcome={outcome!r}): give "done" or "not_done"', code="AM2010")
+    _still_open(state, "resolve")
+    node, slot = _step(state, index)
+    _not_calling(state, node, slot)
+    if state.back:
+        return _resolve_undo(state, node, slot, outcome, reason, actor)
+    if slot.status not in _FORWARD_OPEN or not (slot.unknown or state.committed or node.pivot):
+        raise _conflict(state, f"step {node.path} is {slot.status}, which leaves nothing to resolve going forward")
+    if outcome == "done" and result is None and node.read:
+        raise UsageError(
+            f"resolve({node.path!r}): its result is read later in the saga; give result=, a value of the step's type",
+            code="AM2011",
+        )
+    return [ev.Resolved(index, outcome, False, NOTHING if result is None else result, reason, actor)]
+
+
+def _resolve_undo(
+    state: SagaState, node: Node, slot: Slot, outcome: Outcome, reason: str, actor: str
+) -> list[Event]:
+    if slot.status not in _OWES or node.read_only or slot.undone and slot.status is not _S.OWED:
+        raise _conflict(state, f"step {node.path} is {slot.status}, so nothing is owed for it")
+    if outcome == "not_done" and not slot.unknown:
+        raise _conflict(state, f'step {node.path} is known to have succeeded, so "not_done" cannot be true')
+    return [ev.Resolved(node.index, outcome, True, NOTHING, reason, actor)]
+
+
+def skip(state: SagaState, index: int, reason: str, actor: str) -> list[Event]:
+    """Leave out an owed compensation, or a post-pivot step that nobody reads; the saga ends `closed`."""
+    _still_open(state, "skip")
+    node, slot = _step(state, index)
+    _not_calling(state, node, slot)
+    if state.back:
+        if slot.status not in (_S.OWED, _S.UNDO_RETRYING):
+            raise _conflict(state, f"step {node.path} is {slot.status}: no compensation of it is owed")
+    elif not state.committed or slot.status not in _FORWARD_OPEN:
+        raise _conflict(state, f"step {node.path} is {slot.status}; only a post-pivot step that is stuck can be skipped")
+    elif node.read:
+        raise _conflict(state, f"the result of step {node.path} is read later, so it cannot be skipped; resolve it")
+    return [ev.Skipped(index, reason, actor)]
+
+
+def pause(state: SagaState, reason: str, actor: str) -> list[Event]:
+    """No attempt starts any more, compensations included."""
+    _still_open(state, "pause")
+    if state.paused:
+        raise _conflict(state, "it is paused already")
+    return [ev.Paused(reason, actor)]
+
+
+def resume(state: SagaState, reason: str, actor: str) -> list[Event]:
+    """Undo `pause`; a deadline that passed meanwhile is applied now."""
+    _still_open(state, "resume")
+    if not state.paused:
+        raise _conflict(state, "it is not paused")
+    return [ev.Resumed(reason, actor)]
+
+
+def signal(state: SagaState, name: str, payload: Raw, signal_id: str) -> list[Event]:
+    """Journal a signal, once per id."""
+    if not any(node.kind is Kind.WAIT and node.signal == name for node in state.nodes):
+        names = sorted({node.signal for node in state.nodes if node.kind is Kind.WAIT})
+        raise NotFound(
+            f"saga {state.saga_id}: no wait_for({name!r}) in {state.graph.name}; it waits for: {', '.join(names) or 'nothing'}",
+            code="AM3004",
+        )
+    if signal_id and signal_id in state.signal_ids:
+        return []
+    _still_open(state, "a signal")
+    if len(state.signals.get(name, ())) >= SIGNALS_PENDING_MAX:
+        raise _conflict(state, f"{SIGNALS_PENDING_MAX} signals named {name!r} are pending already")
+    return [ev.SignalReceived(name, payload, signal_id)]
+
+
+def late_success(state: SagaState, index: int, result: Raw) -> list[Event]:
+    """A success whose attempt was given up: settle the step while that is possible, else note it."""
+    slot = state.slot(index)
+    status = slot.status
+    if slot.unknown and status in _STILL_UNKNOWN:
+        return [ev.LateSucceeded(index, result)]
+    if status is _S.SUCCEEDED:
+        return []
+    nothing_will_undo_it = status in (_S.COMPENSATED, _S.REJECTED, _S.FAILED, _S.DROPPED)
+    message = f"a late success of {_path(state, index)} arrived when it was {status}"
+    return [ev.AnomalyNoted(index, message, nothing_will_undo_it)]
+
+
+_STILL_UNKNOWN = frozenset(
+    {_S.RUNNING, _S.PROBING, _S.SETTLING, _S.RETRYING, _S.PROBE_RETRYING, _S.PARKED, _S.UNKNOWN, _S.UNDO_READY}
+)
+
+
+def cut_off(state: SagaState, cause: str) -> list[Event]:
+    """Every call that ran when its process ended (or the lease was lost): unknown, no attempt used."""
+    events: list[Event] = []
+    for index, slot in enumerate(state.slots):
+        if slot is None:
+            continue
+        if slot.status is _S.RUNNING:
+            events.append(ev.ActionCut(index, cause))
+        elif slot.status is _S.PROBING:
+            events.append(ev.ProbeCut(index, cause))
+        elif slot.status is _S.COMPENSATING:
+            events.append(ev.CompensationCut(index, cause))
+    return events
+
+
+def _path(state: SagaState, index: int) -> str:
+    return state.nodes[index].path
+
+
+def _step(state: SagaState, index: int) -> tuple[Node, Slot]:
+    node, slot = state.nodes[index], state.slots[index]
+    if node.kind is not Kind.STEP:
+        raise _conflict(state, f"{node.path} is no step")
+    if slot is None:
+        raise _conflict(state, f"step {node.path} has not been reached")
+    return node, slot
+
+
+def _not_calling(state: SagaState, node: Node, slot: Slot) -> None:
+    if slot.status in CALLING:
+        raise _conflict(state, f"a call of step {node.path} runs right now; wait for its end")

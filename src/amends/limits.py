@@ -1,0 +1,21 @@
+"""Every limit of Amends, in one place. Units stand last in the name."""
+
+from __future__ import annotations
+
+PATH_CHARS_MAX = 64  # a step's path; it is part of idempotency keys
+NAME_CHARS_MAX = 64  # a saga's or signal's name
+KEY_CHARS_MAX = 255  # a start key or signal id
+NODES_MAX = 10_000  # nodes of one definition
+DEPTH_MAX = 50  # nesting of combinators
+PAYLOAD_BYTES_MAX = 1_048_576  # one input, result or signal, encoded
+CORRELATION_ENTRIES_MAX = 16
+CORRELATION_CHARS_MAX = 255  # each correlation key and value
+ERROR_CHARS_MAX = 2_000  # what the journal keeps of an error's text
+ERRORS_KEPT = 100  # error lines a saga's state and exceptions show; the journal keeps every one
+REASON_CHARS_MAX = 1_000  # an operator's reason, an actor's name
+SIGNALS_PENDING_MAX = 1_000  # signals one saga keeps that no wait has consumed
+DURATION_MS_MAX = 10 * 365 * 24 * 3_600_000  # ten years
+ATTEMPTS_MAX = 1_000_000
+DEATHS_MAX = 100  # consecutive process deaths during one step before it is poison
+PAGE_MAX = 1_000  # rows one page of a list holds
+BATCH_FRAMES_MAX = 4_096  # frames of one group commit

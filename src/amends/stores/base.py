@@ -1,0 +1,222 @@
+"""The Store protocol: the narrow waist between the runtime and a database.
+
+A store keeps six things:
+
+    journal       (saga_id, seq) -> frame body; append-only; also a global position, for projections
+    open sagas    the ids that recovery must load; written in the same transaction as their frames
+    start keys    (saga name, key) -> saga id, input hash
+    definitions   (name, version) -> fingerprint, stored structure
+    inbox         commands from other processes, which the lease's holder folds in and answers
+    summaries     a projection of the journal for lists: equal to the fold up to its high-water mark
+
+Rules of this file:
+  * **Who may write.** Only the holder of the lease commits batches. Anybody may start a saga
+    (frame 1), post a command, register a definition, and advance the projection.
+  * **Fencing.** Every commit checks the lease's epoch in its own transaction and raises
+    `LeaseLost` when it is no longer the current one. So do `renew` and `release`.
+  * **Idempotent commits.** A batch has a number; a store remembers the last one it applied under
+    an epoch. A batch that is sent again after its answer was lost is acknowledged, not applied twice.
+  * **Errors are sorted.** `StoreUnavailable`: send the same batch again. `StoreFailed`: nothing more
+    may be acknowledged. `LeaseLost`: stop. A store never raises its driver's exceptions.
+  * **Time is an argument**, in milliseconds since the epoch.
+
+`amends.testing.store_suite.StoreSuite` holds every backend to this; subclass it for your own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from msgspec import Struct
+
+from ..core.summary import Summary
+
+ASLEEP = 1 << 62  # the due time of a saga that only an outside command can wake
+
+
+class FrameRow(Struct, frozen=True, array_like=True, gc=False):
+    """One journal row. `seq` is contiguous from 1 within its saga."""
+
+    saga_id: str
+    seq: int
+    body: bytes
+
+
+class KeyRow(Struct, frozen=True, array_like=True):
+    """One start key. `input_hash` is over the encoded input; the row outlives the saga's pruning."""
+
+    name: str
+    key: str
+    saga_id: str
+    input_hash: str
+
+
+class DefinitionRow(Struct, frozen=True, array_like=True):
+    """One registered definition; `structure` is what `core.graph.structure_of` made."""
+
+    name: str
+    version: int
+    fingerprint: str
+    structure: bytes
+
+
+class OpenRow(Struct, frozen=True, array_like=True):
+    """One open saga. `number` grows with every saga opened; `due` is 0 for one that is awake."""
+
+    number: int
+    saga_id: str
+    due: int
+
+
+class CommandRow(Struct, frozen=True, array_like=True):
+    """One command in the inbox; `body` is JSON. `done` and `error` are its answer."""
+
+    id: int
+    saga_id: str
+    body: bytes
+    done: bool = False
+    error: str = ""
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one transaction writes. The committer gathers it; a store applies all of it or nothing.
+
+    Attributes:
+        number: grows by one per batch under one lease, from 1; a batch sent again keeps its number.
+        frames: rows to append; those of one saga in the order of their seq.
+        opened: ids of sagas that begin with a frame of this batch.
+        keys: start keys of sagas in `opened`. One that is taken removes its saga from the batch.
+        closed: ids that are no longer open.
+        due: open saga -> its next due time (0: awake; ASLEEP: only a command wakes it).
+        answered: command id -> error text, "" for applied.
+    """
+
+    number: int
+    frames: list[FrameRow] = field(default_factory=list)
+    opened: list[str] = field(default_factory=list)
+    keys: list[KeyRow] = field(default_factory=list)
+    closed: list[str] = field(default_factory=list)
+    due: dict[str, int] = field(default_factory=dict)
+    answered: dict[int, str] = field(default_factory=dict)
+
+
+class Owner(Struct, frozen=True, array_like=True):
+    """Who asks for the lease: enough to tell, on the same host, whether it still lives."""
+
+    id: str
+    host: str = ""
+    boot_id: str = ""
+    pid: int = 0
+    process_started: int = 0
+
+
+class Lease(Struct, frozen=True, array_like=True):
+    """The right to run sagas on this store until `expires`, for one epoch."""
+
+    epoch: int
+    owner: str
+    expires: int
+
+
+class Filter(Struct, frozen=True, kw_only=True):
+    """Which sagas a list holds; empty fields do not restrict."""
+
+    status: tuple[str, ...] = ()
+    name: str = ""
+    key: str = ""
+    hold: str = ""
+    correlation: tuple[tuple[str, str], ...] = ()
+    anomalous: bool | None = None
+    followup_failed: bool | None = None
+
+
+class Store(Protocol):
+    """What a backend offers. All verbs are coroutines but `close`, which may be called twice."""
+
+    address: str
+
+    async def open(self) -> None:
+        """Connect, check and migrate. Raises StoreUnusable, StoreUnavailable or StoreFailed."""
+
+    def close(self) -> None:
+        """Give every connection and thread back."""
+
+    # -- the lease's holder ----------------------------------------------------------------------
+
+    async def acquire(self, owner: Owner, *, ttl_ms: int, now: int) -> Lease | None:
+        """The lease with the next epoch, or None while a living holder's has not expired.
+
+        A holder that is provably dead on this host loses it at once.
+        """
+
+    async def renew(self, lease: Lease, *, ttl_ms: int, now: int) -> Lease:
+        """The same epoch with a later `expires`. Raises LeaseLost."""
+
+    async def release(self, lease: Lease) -> None:
+        """Give the lease up, so that another may take it at once. Raises LeaseLost."""
+
+    async def holder(self, *, now: int) -> Lease | None:
+        """The lease in force, or None when nobody holds a live one."""
+
+    async def commit(self, lease: Lease, batch: Batch) -> dict[str, str]:
+        """Apply a batch durably.
+
+        Returns:
+            the sagas left out because their start key was taken: their id -> the id that has the key.
+
+        Raises:
+            LeaseLost, StoreUnavailable, StoreFailed; `Conflict` when a frame's (saga_id, seq) exists.
+        """
+
+    # -- anybody ---------------------------------------------------------------------------------
+
+    async def start(self, frame: FrameRow, key: KeyRow | None) -> str:
+        """Append a saga's frame 1 and open it, without a lease.
+
+        Returns:
+            "" when it was started, or the id of the saga that has the key.
+        """
+
+    async def post(self, saga_id: str, body: bytes, *, now: int) -> int:
+        """Put a command into the inbox; its id."""
+
+    async def command(self, command_id: int) -> CommandRow | None:
+        """A command with its answer, if it has one."""
+
+    async def register(self, rows: Sequence[DefinitionRow]) -> None:
+        """Remember definitions. Raises Conflict when a (name, version) has another fingerprint."""
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    async def changed(self) -> bool:
+        """Whether *another* process wrote since the last call; cheap enough to ask often."""
+
+    async def commands(self, *, limit: int) -> list[CommandRow]:
+        """The oldest unanswered commands."""
+
+    async def open_sagas(self, *, after: int, due_before: int, limit: int) -> list[OpenRow]:
+        """Open sagas with number > `after` and due < `due_before`, by number."""
+
+    async def frames(self, saga_ids: Sequence[str]) -> dict[str, list[FrameRow]]:
+        """The journals of these sagas, each by seq; a saga without one is left out."""
+
+    async def key(self, name: str, key: str) -> KeyRow | None:
+        """The start key's row."""
+
+    async def definitions(self) -> list[DefinitionRow]:
+        """All registered definitions."""
+
+    async def project(self, *, limit: int) -> int:
+        """Advance the summaries by at most `limit` frames; how many it folded."""
+
+    async def rebuild(self) -> None:
+        """Fold all summaries anew from the journal."""
+
+    async def summaries(self, which: Filter, *, before: str, limit: int) -> list[Summary]:
+        """Summaries with saga_id < `before` ("" for the newest), newest first; brings the projection up first."""
+
+    async def count(self, which: Filter) -> int:
+        """How many summaries match; brings the projection up first."""
