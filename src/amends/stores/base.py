@@ -197,8 +197,8 @@ class Store(Protocol):
     async def commands(self, *, limit: int) -> list[CommandRow]:
         """The oldest unanswered commands."""
 
-    async def open_sagas(self, *, after: int, due_before: int, limit: int) -> list[OpenRow]:
-        """Open sagas with number > `after` and due < `due_before`, by number."""
+    async def open_sagas(self, *, after: int, due_from: int, due_before: int, limit: int) -> list[OpenRow]:
+        """Open sagas with number > `after` and `due_from` <= due < `due_before`, by number."""
 
     async def frames(self, saga_ids: Sequence[str]) -> dict[str, list[FrameRow]]:
         """The journals of these sagas, each by seq; a saga without one is left out."""

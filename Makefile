@@ -1,0 +1,61 @@
+# Every target sets the environment up by itself: Python >= 3.11, git and make are all it needs.
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.installed
+SEEDS ?= 2000
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check lint formatted types layers sizes documents bench sim format docs clean
+
+help: ## This list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1\t\2/' | expand -t 10
+
+setup: $(READY) ## Make the environment (every other target does it by itself)
+
+$(READY): pyproject.toml tools/setup.sh
+	@tools/setup.sh $(VENV)
+	@touch $@
+
+demo: $(READY) ## The shop: 1,000 orders, faults, kills, an audit (ARGS="--faults 0.3")
+	@$(BIN)/amends demo $(ARGS)
+
+test: $(READY) ## All tests (ARGS="-k pivot")
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: lint formatted types layers sizes documents ## Lint, format, types, layers, sizes, generated documents
+
+lint: $(READY)
+	@$(BIN)/ruff check .
+
+formatted: $(READY)
+	@$(BIN)/ruff format --check .
+
+types: $(READY)
+	@$(BIN)/mypy
+
+layers: $(READY)
+	@$(BIN)/lint-imports
+
+sizes: $(READY)
+	@$(BIN)/python tools/check_sizes.py
+
+documents: $(READY)
+	@$(BIN)/python tools/make_diagrams.py --check
+
+bench: $(READY) ## Sagas per second beside a bare group-commit loop, and the time of `import amends`
+	@$(BIN)/python bench/orchestrator.py $(ARGS)
+	@$(BIN)/python bench/import_time.py
+
+sim: $(READY) ## The runtime on virtual time with faults, SEEDS=2000 of them
+	@$(BIN)/python -m tests.sim.run --seeds $(SEEDS) $(ARGS)
+
+format: $(READY) ## Format, and mend what ruff can mend
+	@$(BIN)/ruff check --fix-only .
+	@$(BIN)/ruff format .
+
+docs: $(READY) ## Generate the documents that are generated
+	@$(BIN)/python tools/make_diagrams.py
+
+clean: ## Remove the environment and every cache
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist mutants

@@ -1,0 +1,324 @@
+"""The grammar of the command line: every command with its arguments and its help.
+
+Rules of this file: no work is done here. A command's module is imported inside its function, so that
+`--help` and a mistyped option cost no import of the orchestrator.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import traceback
+from collections.abc import Coroutine, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import App, CycloptsError, Group, Parameter
+
+from ..errors import AmendsError
+from .exits import DEFECT, INTERRUPTED, OK, USAGE, code_of, complain, say
+from .options import COMMON, Common
+
+app = App(
+    name="amends",
+    help="Durable sagas: every step done, or what was done made good.",
+    version=lambda: version("amends"),
+    help_format="plaintext",
+    result_action="return_value",
+    exit_on_error=False,
+    print_error=False,
+    suppress_keyboard_interrupt=False,
+)
+
+RUN, LOOK, ACT = (Group(name, sort_key=place) for place, name in enumerate(("Run", "Look", "Act")))
+
+Text = Annotated[str, Parameter(allow_leading_hyphen=True)]  # "-" is standard input
+Texts = Annotated[tuple[str, ...], Parameter(negative_iterable="")]
+NONE: tuple[str, ...] = ()
+Reason = Annotated[str, Parameter(help="Why; it is kept in the saga's journal.")]
+Actor = Annotated[str, Parameter(help="Who; the user of the operating system when left out.", show_default=False)]
+Flag = Annotated[bool, Parameter(negative="")]
+Ids = Annotated[list[str], Parameter(help="The sagas' ids.", negative_iterable="")]
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run one command line; its exit code."""
+    odd = next((word for word in argv if _undecodable(word)), None)
+    if odd is not None:
+        complain(f"{odd!r} is no text in UTF-8")
+        return USAGE
+    try:
+        code = app(list(argv))
+        return code if isinstance(code, int) else OK
+    except CycloptsError as error:
+        complain(error)
+        say("amends: see `amends --help`, or `amends COMMAND --help`")
+        return USAGE
+    except AmendsError as error:
+        complain(error)
+        return code_of(error)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough. What is still buffered must not be tried again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except KeyboardInterrupt:
+        say("amends: interrupted; what was durable stays so")
+        return INTERRUPTED
+    except Exception:
+        traceback.print_exc()
+        complain("this is a defect of Amends; please report it with the lines above")
+        return DEFECT
+
+
+def _undecodable(word: str) -> bool:
+    return any("\ud800" <= char <= "\udfff" for char in word)
+
+
+def _await(command: Coroutine[Any, Any, int]) -> int:
+    return asyncio.run(command)
+
+
+# --- running -------------------------------------------------------------------------------------
+
+
+@app.command(group=RUN)
+def demo(
+    *,
+    orders: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
+    seed: int = 1,
+    faults: float = 0.1,
+    in_flight: int = 100,
+    limit: int | None = None,
+    directory: Path | None = None,
+    plain: Flag = False,
+) -> int:
+    """Run the shop: a thousand orders through five services, with faults and kills, then an audit.
+
+    Parameters:
+        orders: A file of orders (JSON Lines), - for standard input; the shipped one when left out.
+        seed: Of faults, kills, the clerk and the approver.
+        faults: The share of answers that go wrong, 0 to 1.
+        in_flight: How many sagas at a time.
+        limit: Only so many orders of the file.
+        directory: Where the databases are left; a temporary one when left out.
+        plain: Plain lines also on a terminal.
+    """
+    from .running import demonstrate
+
+    return demonstrate(
+        orders=orders,
+        seed=seed,
+        faults=faults,
+        in_flight=in_flight,
+        limit=limit,
+        directory=directory,
+        plain=plain or None,
+    )
+
+
+@app.command(group=RUN)
+def worker(
+    *,
+    until_idle: Flag = False,
+    log_level: Literal["debug", "info", "warning", "error"] = "info",
+    concurrency: int = 1_000,
+    grace: str = "10s",
+    common: Common = COMMON,
+) -> int:
+    """Run the sagas of --app until SIGINT or SIGTERM.
+
+    Parameters:
+        until_idle: End when no saga is awake: all have ended, or sleep, or wait for a person.
+        log_level: What is logged to standard error.
+        concurrency: Calls of actions, compensations and probes at a time.
+        grace: How long running calls may go on at shutdown.
+    """
+    from .running import work
+
+    return work(common, until_idle=until_idle, level=log_level, settings={"concurrency": concurrency, "grace": grace})
+
+
+@app.command(group=RUN)
+def start(
+    name: str,
+    input: Text = "null",
+    /,
+    *,
+    key: str = "",
+    correlation: Texts = NONE,
+    wait: Flag = False,
+    common: Common = COMMON,
+) -> int:
+    """Start a saga of --app; a worker runs it.
+
+    Parameters:
+        name: The definition's name; its highest version is taken.
+        input: The input as JSON; - reads it from standard input.
+        key: Deduplicates: a second start of the same key finds the first.
+        correlation: name=value, finds the saga again; may be repeated.
+        wait: Wait for the end; exit 1 if the saga fails or needs a person.
+    """
+    from .acting import start_saga
+
+    return _await(start_saga(common, name, input, key=key, correlation=correlation, wait=wait))
+
+
+# --- looking -------------------------------------------------------------------------------------
+
+
+@app.command(name="list", group=LOOK)
+def list_(
+    *,
+    status: Texts = NONE,
+    name: str = "",
+    key: str = "",
+    hold: str = "",
+    correlation: Texts = NONE,
+    limit: int = 50,
+    common: Common = COMMON,
+) -> int:
+    """List sagas, newest first.
+
+    Parameters:
+        status: Only of this status, such as requires_manual; may be repeated.
+        name: Only of this definition.
+        key: Only that of this start key.
+        hold: Only those held for this: timer, signal, retry, manual, version, poison, paused.
+        correlation: Only those started with name=value; may be repeated.
+        limit: At most so many.
+    """
+    from .looking import list_sagas
+
+    return _await(
+        list_sagas(common, status=status, name=name, key=key, hold=hold, correlation=correlation, limit=limit)
+    )
+
+
+@app.command(group=LOOK)
+def show(saga_id: str, /, *, common: Common = COMMON) -> int:
+    """Draw one saga as a timeline, and say what can be done about it.
+
+    Parameters:
+        saga_id: The saga's id.
+    """
+    from .looking import show_saga
+
+    return _await(show_saga(common, saga_id))
+
+
+@app.command(group=LOOK)
+def history(saga_id: str, /, *, common: Common = COMMON) -> int:
+    """Print one saga's journal, event by event.
+
+    Parameters:
+        saga_id: The saga's id.
+    """
+    from .looking import show_history
+
+    return _await(show_history(common, saga_id))
+
+
+# --- acting --------------------------------------------------------------------------------------
+
+
+@app.command(group=ACT)
+def retry(ids: Ids, /, *, reason: Reason, actor: Actor = "", common: Common = COMMON) -> int:
+    """Call again what is parked, poisoned or backing off."""
+    return _on_all(common, "retry", ids, reason=reason, actor=actor)
+
+
+@app.command(group=ACT)
+def resolve(
+    saga_id: str,
+    step: str,
+    outcome: Literal["done", "not_done"],
+    *,
+    reason: Reason,
+    result: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
+    actor: Actor = "",
+    common: Common = COMMON,
+) -> int:
+    """Say what became of a step, as a person who looked.
+
+    Parameters:
+        saga_id: The saga's id.
+        step: The step's path.
+        outcome: Turning back, done: its compensation was done by hand, not_done: its action never took
+            effect. Going forward, done: its action took effect, not_done: it did not.
+        result: The step's result as JSON, when something reads it; - reads it from standard input.
+    """
+    from .acting import act, from_json
+
+    value = None if result is None else from_json(result, "--result")
+    who = _who(actor)
+    return _await(
+        act(
+            common, "resolve", saga_id,
+            lambda to, each: to.resolve(each, step, outcome=outcome, result=value, reason=reason, actor=who),
+        )
+    )  # fmt: skip
+
+
+@app.command(group=ACT)
+def skip(saga_id: str, step: str, *, reason: Reason, actor: Actor = "", common: Common = COMMON) -> int:
+    """Leave out an owed compensation, or a last step, for good; the saga ends closed.
+
+    Parameters:
+        saga_id: The saga's id.
+        step: The step's path.
+    """
+    from .acting import act
+
+    who = _who(actor)
+    return _await(act(common, "skip", saga_id, lambda to, each: to.skip(each, step, reason=reason, actor=who)))
+
+
+@app.command(group=ACT)
+def cancel(ids: Ids, /, *, reason: Reason, actor: Actor = "", common: Common = COMMON) -> int:
+    """Turn sagas back, if there is still a way back."""
+    return _on_all(common, "cancel", ids, reason=reason, actor=actor)
+
+
+@app.command(group=ACT)
+def pause(ids: Ids, /, *, reason: Reason = "paused by hand", actor: Actor = "", common: Common = COMMON) -> int:
+    """Begin no attempt any more, compensations included, until resumed."""
+    return _on_all(common, "pause", ids, reason=reason, actor=actor)
+
+
+@app.command(group=ACT)
+def resume(ids: Ids, /, *, reason: Reason = "resumed by hand", actor: Actor = "", common: Common = COMMON) -> int:
+    """Go on after a pause."""
+    return _on_all(common, "resume", ids, reason=reason, actor=actor)
+
+
+@app.command(group=ACT)
+def signal(
+    saga_id: str, name: str, payload: Text = "null", /, *, id: str = "", common: Common = COMMON
+) -> int:  # fmt: skip
+    """Give a saga what one of its waits waits for; kept also before the wait is reached.
+
+    Parameters:
+        saga_id: The saga's id.
+        name: The signal's name.
+        payload: JSON; - reads it from standard input.
+        id: Deduplicates: a second signal of the same id does nothing.
+    """
+    from .acting import act, from_json
+
+    value = from_json(payload, "the payload")
+    return _await(act(common, "signal", saga_id, lambda to, each: to.signal(each, name, value, id=id)))
+
+
+def _on_all(common: Common, verb: str, ids: list[str], *, reason: str, actor: str) -> int:
+    from .acting import act_on_all
+
+    who = _who(actor)
+    return _await(act_on_all(common, verb, ids, lambda to, each: getattr(to, verb)(each, reason=reason, actor=who)))
+
+
+def _who(actor: str) -> str:
+    from .acting import user_name
+
+    return actor or user_name()

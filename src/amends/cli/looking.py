@@ -1,0 +1,186 @@
+"""The commands that look: list, show, history.
+
+Rules of this file: they need no definitions, for structures are stored with the sagas, and so they
+never import the user's app: looking must work when that is broken. A database that is not there is not
+made.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+from rich.text import Text
+
+from ..errors import UsageError
+from ..runtime.clock import SystemClock
+from ..runtime.orchestrator import Orchestrator
+from ..runtime.reading import Reader
+from ..runtime.views import HistoryEntry, SagaView
+from ..stores.base import Store
+from . import output, records, timeline
+from .exits import OK, say
+from .options import Common, named_store, open_store
+from .remedies import Remedy, remedies
+from .words import SAGA_ICONS, UNSEEN, safe, since, style_of, word_of
+
+_NOTHING: tuple[object, ...] = ("", None, [], {}, False)  # details that say nothing
+_VALUE_CHARS_MAX = 60  # of one detail in a history's table; JSON has the whole
+
+
+@asynccontextmanager
+async def looking(common: Common) -> AsyncIterator[tuple[Orchestrator, Store]]:
+    """An orchestrator that runs nothing, on a store that is there."""
+    store = open_store(common, make=False)
+    async with Orchestrator(store, worker=False) as orchestrator:
+        yield orchestrator, store
+
+
+def pairs(correlation: Sequence[str]) -> dict[str, str]:
+    """`k=v` words as a mapping. Raises UsageError."""
+    found = {}
+    for each in correlation:
+        name, equals, value = each.partition("=")
+        if not (name and equals and value):
+            raise UsageError(f"--correlation {each!r}: write name=value", code="AM2520")
+        found[name] = value
+    return found
+
+
+# --- list ----------------------------------------------------------------------------------------
+
+
+async def list_sagas(
+    common: Common, *, status: Sequence[str], name: str, key: str, hold: str, correlation: Sequence[str], limit: int
+) -> int:
+    """Print the newest sagas that fit."""
+    if limit < 1:
+        raise UsageError(f"--limit {limit}: give a number of at least 1", code="AM2521")
+    labels: Mapping[str, str] = pairs(correlation)
+    async with looking(common) as (orchestrator, _):
+        views = orchestrator.list(status=status, name=name, key=key, hold=hold, correlation=labels, limit=limit + 1)
+        if common.output == "table":
+            _write_table([view async for view in views], limit)
+        else:
+            await output.write_all(_first(views, limit), common.output)
+    return OK
+
+
+async def _first(views: AsyncIterator[SagaView], limit: int) -> AsyncIterator[records.Record]:
+    left = limit
+    async for view in views:
+        if not left:
+            _tell_more(limit)
+            return
+        left -= 1
+        yield records.saga(view)
+
+
+def _tell_more(limit: int) -> None:
+    say(f"there are more than {limit}; see them with --limit, or narrow the list")
+
+
+def _write_table(views: list[SagaView], limit: int) -> None:
+    heads = ["ID", "STATUS", "NAME", "STEP", "STARTED", "WHY"]
+    now = _now()
+    rows = [_list_row(view, now) for view in views[:limit]]
+    if rows:
+        output.write(output.grid(heads, rows, room=output.width(), elastic=(5, 3, 2)))
+    else:
+        say("no saga fits")
+    if len(views) > limit:
+        _tell_more(limit)
+
+
+def _list_row(view: SagaView, now: datetime) -> list[Text]:
+    icon = SAGA_ICONS.get(view.status, UNSEEN)
+    why = ", ".join(each for each in (view.hold and f"on hold: {view.hold}", view.cause) if each)
+    return [
+        output.text(view.id),
+        output.text(f"{icon} {word_of(view.status)}", style_of(icon)),
+        output.text(f"{view.name} v{view.version}"),
+        output.text(view.step),
+        output.text(since(view.started_at, now), "dim"),
+        output.text(why),
+    ]
+
+
+def _now() -> datetime:
+    return datetime.fromtimestamp(SystemClock().now_ms() / 1000, UTC)
+
+
+# --- show ----------------------------------------------------------------------------------------
+
+
+async def show_saga(common: Common, saga_id: str) -> int:
+    """Print one saga: its timeline, and what a person may do about it."""
+    now = _now()
+    async with looking(common) as (orchestrator, store):
+        view = await orchestrator.get(saga_id)
+        history = await orchestrator.history(saga_id)
+        state = await Reader(store, {}).state(saga_id)
+    found = remedies(state, now_ms=int(now.timestamp() * 1000), store=named_store(common))
+    if common.output == "table":
+        lines = timeline.draw(view, history, now=now, room=output.width())
+        output.write([*lines, *_needs(view, found)])
+    else:
+        output.write_one(records.shown(view, found), common.output)
+    return OK
+
+
+def _needs(view: SagaView, found: Sequence[Remedy]) -> list[Text]:
+    """What waits for a person, and the lines that end it."""
+    if not found:
+        return []
+    lines = [Text(), Text("What can be done", "bold")]
+    reasons = {step.path: step for step in view.steps}
+    for path in dict.fromkeys(each.step for each in found):
+        if path:
+            step = reasons[path]
+            why = f" ({step.reason})" if step.reason else ""
+            lines.append(output.text(f"  {path} is {word_of(step.status)}{why}"))
+        else:
+            lines.append(Text("  the saga"))
+        for each in found:
+            if each.step == path:
+                lines.append(Text(f"    {safe(each.command)}"))
+                lines[-1].append(f"   # {each.means}", "dim")
+    return lines
+
+
+# --- history -------------------------------------------------------------------------------------
+
+
+async def show_history(common: Common, saga_id: str) -> int:
+    """Print one saga's journal, event by event."""
+    async with looking(common) as (orchestrator, _):
+        entries = await orchestrator.history(saga_id)
+    if common.output == "table":
+        heads = ["SEQ", "TIME", "EVENT", "STEP", "DETAILS"]
+        output.write(output.grid(heads, [_history_row(each) for each in entries], room=output.width(), elastic=(4, 3)))
+    elif common.output == "json":
+        output.write_json([records.entry(each) for each in entries])
+    else:
+        for each in entries:
+            output.write_jsonl(records.entry(each))
+    return OK
+
+
+def _history_row(entry: HistoryEntry) -> list[Text]:
+    record = records.entry(entry)
+    said = ((name, value) for name, value in record["details"].items() if value not in _NOTHING)
+    details = [f"{name}={_short(value)}" for name, value in said]
+    return [
+        output.text(entry.seq, "dim"),
+        output.text(record["at"], "dim"),
+        output.text(entry.event),
+        output.text(entry.step),
+        output.text(" ".join(details)),
+    ]
+
+
+def _short(value: object) -> str:
+    said = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return said if len(said) <= _VALUE_CHARS_MAX else said[: _VALUE_CHARS_MAX - 1] + "…"

@@ -1,0 +1,108 @@
+"""The JSON forms that `-o json` and `-o jsonl` print. One schema; fields are only ever added.
+
+    saga      {"id", "name", "version", "status", "step", "cause", "hold", "key", "correlation": {},
+               "started_at", "updated_at", "ended_at", "deadline", "paused", "anomalous", "followup_failed"}
+    shown     a saga, and {"input", "result", "errors": [], "stays": [], "steps": [step], "remedies": [remedy]}
+    step      {"path", "kind", "status", "attempts", "compensation_attempts", "unknown", "result", "error",
+               "compensation_error", "reason", "due"}
+    remedy    {"command", "means", "step"}: a command line that the saga's state allows; step "" for the whole
+    entry     {"seq", "at", "event", "step", "details": {}}: one event of a history
+    acted     {"id", "verb", "result": "applied" | "queued" | "refused", "status", "error"}
+    started   {"id", "name", "status", "result", "cause", "errors": []}
+
+`list`, `history`, and the verbs that take several ids print an array, or with `jsonl` one object a line.
+The others print one object. Statuses are words in lower case, times ISO 8601 in UTC with a `Z`, and what
+is not there is null, or "" for a text. Whole numbers of any size are exact.
+
+Rules of this file: pure; a view goes in, plain JSON comes out.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from ..runtime.views import HistoryEntry, SagaView, StepView
+from .remedies import Remedy
+from .words import iso
+
+Record = dict[str, Any]
+_TIMES = frozenset({"due", "deadline"})  # fields of events that hold milliseconds since the epoch
+
+
+def saga(view: SagaView) -> Record:
+    """A list's object."""
+    return {
+        "id": view.id,
+        "name": view.name,
+        "version": view.version,
+        "status": str(view.status),
+        "step": view.step,
+        "cause": view.cause,
+        "hold": view.hold,
+        "key": view.key,
+        "correlation": dict(view.correlation),
+        "started_at": iso(view.started_at),
+        "updated_at": iso(view.updated_at),
+        "ended_at": iso(view.ended_at),
+        "deadline": iso(view.deadline),
+        "paused": view.paused,
+        "anomalous": view.anomalous,
+        "followup_failed": view.followup_failed,
+    }
+
+
+def shown(view: SagaView, remedies: list[Remedy]) -> Record:
+    """The whole of one saga."""
+    return {
+        **saga(view),
+        "input": view.input,
+        "result": view.result,
+        "errors": list(view.errors),
+        "stays": list(view.stays),
+        "steps": [_step(each) for each in view.steps],
+        "remedies": [{"command": each.command, "means": each.means, "step": each.step} for each in remedies],
+    }
+
+
+def _step(view: StepView) -> Record:
+    return {
+        "path": view.path,
+        "kind": view.kind,
+        "status": str(view.status),
+        "attempts": view.attempts,
+        "compensation_attempts": view.compensation_attempts,
+        "unknown": view.unknown,
+        "result": view.result,
+        "error": view.error,
+        "compensation_error": view.compensation_error,
+        "reason": view.reason,
+        "due": iso(view.due),
+    }
+
+
+def entry(of: HistoryEntry) -> Record:
+    """One event of a history."""
+    details = {name: _moment(value) if name in _TIMES else value for name, value in of.details.items()}
+    return {"seq": of.seq, "at": iso(of.at), "event": of.event, "step": of.step, "details": details}
+
+
+def _moment(at_ms: int) -> str | None:
+    return iso(datetime.fromtimestamp(at_ms / 1000, UTC)) if at_ms else None
+
+
+def acted(saga_id: str, verb: str, result: str, *, status: str = "", error: str = "") -> Record:
+    """What became of a verb."""
+    return {"id": saga_id, "verb": verb, "result": result, "status": status, "error": error}
+
+
+def started(view: SagaView) -> Record:
+    """What `start` did, and with `--wait` how it ended."""
+    return {
+        "id": view.id,
+        "name": view.name,
+        "status": str(view.status),
+        "result": view.result,
+        "cause": view.cause,
+        "errors": list(view.errors),
+    }

@@ -1,0 +1,59 @@
+"""The stable codes of everything that can be wrong with a definition or a payload.
+
+Structure, AM11xx
+    AM1101  a saga, step or wait has a name that is no path
+    AM1103  there is no node where one is needed
+    AM1104  something stands in the graph that is no node
+    AM1105  a path is used twice
+    AM1106  one step stands twice in the graph
+    AM1107  the graph is too deep or too large
+    AM1108  a function cannot serve as step, compensation, probe, predicate or duration
+    AM1109  a step has two compensations, or two probes
+    AM1110  a compensation or probe came after its step stood in a saga
+    AM1111  a follow-up is no step
+    AM1112  `result=` names a step that the saga does not run
+    AM1113  `wait_for` has `on_timeout` nodes and no timeout
+    AM1150  an orchestrator is given two definitions of one name and version
+Wiring, AM12xx
+    AM1201  nothing fits a parameter
+    AM1202  several earlier results fit a parameter
+    AM1203  the context is not annotated
+    AM1204  two parameters of one function take the input
+    AM1205  a parameter bears the name of a step that is not earlier
+    AM1206  a result may be missing, and the parameter does not take None
+    AM1207  a parameter bears a step's name and has another type
+    AM1208  an annotation does not resolve
+    AM1209  a type cannot be stored
+    AM1210  a predicate or duration asks for the context
+    AM1211  a resource is no class, declared twice, or has the input's type
+Pivot, AM13xx
+    AM1301  two pivots on one path
+    AM1302  a pivot below the top level
+    AM1303  a step after the pivot that could turn the saga back
+    AM1304  a retriable step that no path reaches through a pivot
+    AM1305  a wait after the pivot whose timeout would turn the saga back
+    AM1306  a pivot among the follow-ups
+Options, AM14xx
+    AM1401  a length of time is no duration, or not above zero
+    AM1402  an option has the wrong type
+    AM1403  `on_unknown` is none of its three values
+    AM1404  options that contradict each other
+    AM1405  a read-only step has something to undo or to probe
+Calls, AM20xx (those of the runtime stand there)
+    AM2001  a length of time is no duration
+    AM2002  a `Retry` has a value out of range
+    AM2003  a header would hold a control character
+    AM2004  a saga waits for no signal of that name
+Payloads, AM21xx
+    AM2101  a value has a type that cannot be stored
+    AM2102  a float is not finite
+    AM2103  a dictionary's keys would come back as text
+    AM2104  a text is no valid Unicode
+    AM2105  a value is nested too deeply
+    AM2106  a value is over PAYLOAD_BYTES_MAX
+    AM2107  a value is not of the declared type
+    AM2108  stored JSON does not decode as the declared type
+    AM2109  a result is missing where a function cannot take None
+
+Rule of this file: a code is given out once. Its meaning may be said better, never changed.
+"""

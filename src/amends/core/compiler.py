@@ -1,0 +1,178 @@
+"""From what an author wrote to what the kernel and the runtime read.
+
+    nodes --flatten--> tree --check_pivots, wire--> bindings --here--> graph
+
+Rules of this file: the `Graph` holds structure and tuning and no function; the `Binding`s hold the
+functions and codecs, at the same indices. The codes of all mistakes are listed in `codes.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from ..errors import DefinitionError
+from .annotations import Annotation
+from .calls import Binding
+from .codec import Codec
+from .flatten import Draft, Tree, flatten
+from .graph import Graph, Kind, Node, Policy, fingerprint_of
+from .nodes import AnyNode, AnyStep, Sleep, Wait
+from .pivots import check_pivots
+from .steps import Step
+from .wiring import Wired, wire
+
+_NO_VALUE = (Kind.PARALLEL, Kind.SLEEP)
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A saga, compiled; `bindings` and `graph.nodes` have the same indices."""
+
+    graph: Graph
+    bindings: tuple[Binding, ...]
+    steps: dict[str, AnyStep]
+    input: Codec
+    result: Codec
+
+
+def compile_saga(
+    name: str,
+    version: int,
+    nodes: Sequence[AnyNode],
+    *,
+    input_type: Annotation | None,
+    result: AnyStep | None,
+    deadline_ms: int,
+    on_completed: object,
+    on_compensated: object,
+    resources: tuple[type, ...],
+    names: Mapping[str, Any],
+) -> Compiled:
+    """Compile a saga, checking everything that can be checked before it runs.
+
+    Parameters:
+        names: where annotations may be looked up besides their own module; the others as `Saga` takes them.
+
+    Raises:
+        DefinitionError: any AM11xx to AM13xx.
+    """
+    tree = flatten(name, nodes, on_completed, on_compensated)
+    check_pivots(tree)
+    explicit = -1 if result is None else _result_step(tree, result)
+    wired = wire(tree, names=names, input_type=input_type, resources=resources)
+    read = wired.read | {explicit}
+    graph = Graph(
+        name=name,
+        version=version,
+        nodes=tuple(_node(draft, wired, draft.index in read) for draft in tree.drafts),
+        policies=tuple(_policy(draft) for draft in tree.drafts),
+        root=tree.root,
+        after_completed=tree.after_completed,
+        after_compensated=tree.after_compensated,
+        result=explicit if explicit >= 0 else _last_value(tree),
+        deadline_ms=deadline_ms,
+    )
+    graph = msgspec.structs.replace(graph, fingerprint=fingerprint_of(graph))
+    steps = {draft.path: draft.source for draft in tree.drafts if isinstance(draft.source, Step)}
+    return Compiled(graph, wired.bindings, steps, wired.input, _result_codec(tree, wired, graph.result))
+
+
+def _node(draft: Draft, wired: Wired, read: bool) -> Node:
+    shared: dict[str, Any] = {
+        "index": draft.index,
+        "kind": draft.kind,
+        "path": draft.path,
+        "parent": draft.parent,
+        "position": draft.position,
+        "children": tuple(draft.children),
+        "follow_up": draft.follow_up,
+        "read": read,
+    }
+    match draft.source:
+        case Step() as step:
+            return Node(
+                **shared,
+                pivot=step.options.pivot,
+                retriable=step.options.retriable,
+                read_only=step.options.read_only,
+                best_effort=step.options.best_effort,
+                on_unknown=step.options.on_unknown,
+                compensation=wired.bindings[draft.index].compensation is not None,
+                needs_result=draft.index in wired.needs_result,
+                probe=step.prober is not None,
+            )
+        case Wait() as wait:
+            return Node(**shared, signal=wait.name)
+        case Sleep() as sleep:
+            return Node(**shared, computed=sleep.duration is not None)
+        case _:
+            return Node(**shared)
+
+
+def _policy(draft: Draft) -> Policy:
+    match draft.source:
+        case Step() as step:
+            policy = Policy(
+                timeout_ms=step.options.timeout_ms, retry=step.options.retry, key_ttl_ms=step.options.key_ttl_ms
+            )
+            if step.undo is not None:
+                policy = msgspec.structs.replace(
+                    policy, compensation_timeout_ms=step.undo.timeout_ms, compensation_retry=step.undo.retry
+                )
+            if step.prober is not None:
+                policy = msgspec.structs.replace(
+                    policy, probe_timeout_ms=step.prober.timeout_ms, probe_retry=step.prober.retry
+                )
+            return policy
+        case Wait() as wait:
+            return Policy(wait_ms=wait.timeout_ms)
+        case Sleep() as sleep:
+            return Policy(sleep_ms=sleep.length_ms)
+        case _:
+            return Policy()
+
+
+def _result_step(tree: Tree, result: AnyStep) -> int:
+    """The index of the `result=` step."""
+    if isinstance(result, Step):
+        index = tree.paths.get(result.name, -1)
+        if index >= 0 and tree.drafts[index].source is result and not tree.drafts[index].follow_up:
+            return index
+    raise DefinitionError(
+        f'saga "{tree.saga}": result={getattr(result, "name", result)!r} is no step of its forward path; '
+        f"give the very step (or the .named copy) that stands in it",
+        code="AM1112",
+    )
+
+
+def _last_value(tree: Tree) -> int:
+    """The last top-level node, or -1 when it has no value."""
+    last = tree.drafts[tree.drafts[tree.root].children[-1]]
+    return -1 if last.kind in _NO_VALUE else last.index
+
+
+def _result_codec(tree: Tree, wired: Wired, result: int) -> Codec:
+    """One type when all nodes that may give the result have the same, else plain JSON."""
+    found = {index: wired.bindings[index].payload for index in _givers(tree, result)}
+    codecs = {id(codec): codec for codec in found.values() if codec is not None}
+    return next(iter(codecs.values())) if len(codecs) == 1 else Codec(Any)
+
+
+def _givers(tree: Tree, index: int) -> list[int]:
+    """The steps and waits whose value may become the value of node `index`."""
+    if index < 0:
+        return []
+    draft = tree.drafts[index]
+    match draft.kind:
+        case Kind.STEP | Kind.WAIT:
+            return [index]
+        case Kind.SEQUENCE:
+            return _givers(tree, draft.children[-1]) if draft.children else []
+        case Kind.CHOOSE:
+            return [giver for child in draft.children for giver in _givers(tree, child)]
+        case _:
+            return []

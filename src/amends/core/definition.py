@@ -1,0 +1,258 @@
+"""`Saga`: a definition, compiled and checked when it is built.
+
+Rules of this file: a `Saga` never changes after its construction and holds no running state, so
+several orchestrators may share one. What it knows of payloads is offered as methods here, and the
+runtime needs no codec of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Generic, TypedDict, TypeVar, Unpack, overload
+
+from msgspec import Raw
+
+from ..errors import DefinitionError, PayloadError, UsageError
+from ..policies.durations import Duration
+from .annotations import NONE, Annotation, bare
+from .calls import Binding, Call
+from .codec import Codec
+from .compiler import compile_saga
+from .context import Op
+from .functions import calling_frame, local_names
+from .graph import Graph, Kind
+from .nodes import AnyNode, AnyStep, choose, parallel, sleep, wait_for, when
+from .steps import Step, check_name, length, step
+
+__all__ = ["Saga", "Step", "choose", "parallel", "sleep", "step", "wait_for", "when"]
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+I = TypeVar("I")  # noqa: E741 -- the input of the overload at hand
+T = TypeVar("T")
+
+
+class _Rest(TypedDict, total=False):
+    """The keywords that no type depends on."""
+
+    version: int
+    deadline: Duration | None
+    on_completed: Sequence[AnyStep]
+    on_compensated: Sequence[AnyStep]
+    resources: Sequence[type]
+
+
+class Saga(Generic[In, Out]):
+    """A definition of a saga: a graph of steps that is checked when it is built.
+
+    Parameters:
+        name: its name; starting by name takes the highest version.
+        nodes: what runs, in order.
+        version: of this definition; another structure needs another version.
+        input: the input's type; left out, the annotation of the first step's first parameter that
+            is not the Context, and plain JSON when there is none.
+        result: the step whose result is the saga's; left out, the last node.
+        deadline: how long a saga may take, in seconds or as a text with a unit; None for ever.
+        on_completed: steps that run after a completed end.
+        on_compensated: steps that run after a compensated end.
+        resources: classes whose instances the orchestrator is given, to be handed to functions.
+
+    Attributes:
+        name, version: as given.
+        graph: the compiled structure; node indices are its.
+        fingerprint: changes exactly when the structure does.
+        bindings: by node index, what is called there and how its payload is stored.
+        predicates: by node index, the predicates of a choose in their order.
+        sleeps: by node index, the function that computes a sleep's length, or None.
+        steps: the steps by their path.
+        input_type: the input's type.
+        resources: the classes, as declared.
+
+    Raises:
+        DefinitionError: the saga cannot run; the message says what, where and how to mend it.
+    """
+
+    name: str
+    version: int
+    graph: Graph
+    fingerprint: str
+    bindings: tuple[Binding, ...]
+    predicates: tuple[tuple[Call, ...], ...]
+    sleeps: tuple[Call | None, ...]
+    steps: dict[str, AnyStep]
+    input_type: Annotation
+    resources: tuple[type, ...]
+
+    @overload
+    def __init__(
+        self: Saga[I, T], name: str, *nodes: AnyNode, input: type[I], result: Step[..., Any, T], **rest: Unpack[_Rest]
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Saga[I, Any], name: str, *nodes: AnyNode, input: type[I], result: None = ..., **rest: Unpack[_Rest]
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Saga[Any, T],
+        name: str,
+        *nodes: AnyNode,
+        input: None = ...,
+        result: Step[..., Any, T],
+        **rest: Unpack[_Rest],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Saga[Any, Any], name: str, *nodes: AnyNode, input: None = ..., result: None = ..., **rest: Unpack[_Rest]
+    ) -> None: ...
+    def __init__(
+        self,
+        name: str,
+        *nodes: AnyNode,
+        version: int = 1,
+        input: Any = None,
+        result: AnyStep | None = None,
+        deadline: Duration | None = None,
+        on_completed: Sequence[AnyStep] = (),
+        on_compensated: Sequence[AnyStep] = (),
+        resources: Sequence[type] = (),
+    ) -> None:
+        check_name(name, "a saga")
+        if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+            raise DefinitionError(f'saga "{name}": version={version!r}; give a whole number from 1', code="AM1402")
+        compiled = compile_saga(
+            name,
+            version,
+            nodes,
+            input_type=input,
+            result=result,
+            deadline_ms=0 if deadline is None else length(deadline, f'saga "{name}": deadline='),
+            on_completed=on_completed,
+            on_compensated=on_compensated,
+            resources=tuple(resources),
+            names=local_names(calling_frame()),
+        )
+        self.name = name
+        self.version = version
+        self.graph = compiled.graph
+        self.fingerprint = compiled.graph.fingerprint
+        self.bindings = compiled.bindings
+        self.predicates = tuple(binding.predicates for binding in compiled.bindings)
+        self.sleeps = tuple(binding.duration for binding in compiled.bindings)
+        self.steps = compiled.steps
+        self.input_type = compiled.input.declared
+        self.resources = tuple(resources)
+        self._input = compiled.input
+        self._result = compiled.result
+        for each in compiled.steps.values():
+            each.seal(name)
+
+    def __repr__(self) -> str:
+        return f"<saga {self.name} version {self.version}>"
+
+    # --- functions ---------------------------------------------------------------------------------
+
+    def function(self, op: Op, node: int) -> Call:
+        """What is called for the "action", "compensation" or "probe" of a step.
+
+        Raises:
+            LookupError: the node has none.
+        """
+        binding = self.bindings[node]
+        call = binding.action if op == "action" else binding.compensation if op == "compensation" else binding.probe
+        if call is None:
+            raise LookupError(f'saga "{self.name}": "{self.graph.nodes[node].path}" has no {op}')
+        return call
+
+    def rejects(self, node: int) -> tuple[type[Exception], ...]:
+        """The exceptions that are a business "no" of this step."""
+        return self.bindings[node].rejects
+
+    # --- payloads ---------------------------------------------------------------------------------
+
+    def encode_input(self, value: In) -> Raw:
+        """The stored form of an input.
+
+        Raises:
+            PayloadError: AM2101 to AM2107.
+        """
+        return self._input.encode(value, what=f'saga "{self.name}", input')
+
+    def decode_input(self, raw: bytes | Raw) -> In:
+        """The input that `raw` holds.
+
+        Raises:
+            PayloadError: AM2108.
+        """
+        value: In = self._input.decode(raw, what=f'saga "{self.name}", input')
+        return value
+
+    def canonical_input(self, raw: bytes | Raw) -> bytes:
+        """A stored input as today's type writes it: what two starts of one key are compared by.
+
+        Raises:
+            PayloadError: AM2108.
+        """
+        return self._input.canonical(raw, what=f'saga "{self.name}", input')
+
+    def encode_result(self, node: int, value: Any) -> Raw:
+        """The stored form of a step's result.
+
+        Raises:
+            PayloadError: AM2101 to AM2107.
+        """
+        return self._payload(node).encode(value, what=self._what(node))
+
+    def returns_nothing(self, node: int) -> bool:
+        """Whether a step is declared to return None, so that its probe answers True or False."""
+        return bare(self._payload(node).declared) is NONE
+
+    def check_result(self, node: int, raw: bytes | Raw) -> Raw:
+        """A step's result that a person gave as JSON, checked against its type.
+
+        Raises:
+            PayloadError: AM2107.
+        """
+        return self._payload(node).check(raw, what=self._what(node))
+
+    def check_signal(self, name: str, raw: bytes | Raw) -> Raw:
+        """A signal's payload, checked against the type of the wait of that name.
+
+        Raises:
+            UsageError: AM2004, no wait of this saga has that name.
+            PayloadError: AM2107.
+        """
+        waits = {node.signal: node.index for node in self.graph.nodes if node.kind is Kind.WAIT}
+        if name not in waits:
+            known = ", ".join(sorted(waits)) or "none"
+            raise UsageError(f'saga "{self.name}" waits for no signal "{name}"; its signals: {known}', code="AM2004")
+        return self._payload(waits[name]).check(raw, what=f'saga "{self.name}", signal "{name}"')
+
+    def decode_payload(self, node: int, raw: bytes | Raw) -> Any:
+        """A step's result, or a wait's payload, that `raw` holds.
+
+        Raises:
+            PayloadError: AM2108.
+        """
+        return self._payload(node).decode(raw, what=self._what(node))
+
+    def decode_result(self, raw: bytes | Raw) -> Out:
+        """The saga's result that `raw` holds.
+
+        None when the step that gives it did not run; plain JSON when it ends in a `choose` whose
+        branches give different types.
+
+        Raises:
+            PayloadError: AM2108.
+        """
+        value: Any = None if bytes(raw) == b"null" else self._result.decode(raw, what=f'saga "{self.name}", result')
+        result: Out = value
+        return result
+
+    def _payload(self, node: int) -> Codec:
+        codec = self.bindings[node].payload
+        if codec is None:
+            raise PayloadError(f"{self._what(node)}: this node has no value; only steps and waits have", code="AM2101")
+        return codec
+
+    def _what(self, node: int) -> str:
+        return f'saga "{self.name}", result of "{self.graph.nodes[node].path}"'

@@ -1,0 +1,281 @@
+"""One awake saga: its folded state, its calls under way, and who waits for it.
+
+An actor is driven, it never waits: `turn` folds what happened and what the kernel decides, hands the
+frame to the committer, and returns. `durable` makes the calls whose intents have landed. Frames of
+one saga may follow each other before the first has landed; the committer keeps their order, and a
+failed batch ends all of them together.
+
+Rules of this file: no call before `durable`; a turn folds results before a deadline or a cancel; an
+actor never reads the store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ..core import events as ev
+from ..core.decide import Command, Evaluate, decide, next_due
+from ..core.definition import Saga
+from ..core.events import Event, encode_frame
+from ..core.fold import fold
+from ..core.state import SagaState
+from ..stores.base import ASLEEP, KeyRow
+from . import calling
+from .evaluate import evaluate
+from .executor import ACTION, COMPENSATION, PROBE, Call
+
+if TYPE_CHECKING:
+    from .engine import Engine
+    from .timers import Timer
+
+_LAUNCH = {ev.ActionStarted: ACTION, ev.CompensationStarted: COMPENSATION, ev.ProbeStarted: PROBE}
+_NEWS = frozenset({ev.Completed, ev.Compensated, ev.Closed, ev.RequiresManual, ev.TurnedBack, ev.CancelRefused})
+_ENDS = frozenset({ev.Completed, ev.Compensated, ev.Closed})
+_HOPS = 4  # turns of the loop a due time waits for results that are in hand already
+
+
+class Actor:
+    """Parameters:
+    engine: what it is driven by.
+    saga: its definition.
+    state: its folded journal.
+    """
+
+    __slots__ = (
+        "_armed", "_due_on_disk", "_timer", "calls", "dead", "durable_seq", "engine", "news", "outcome_known",
+        "running", "saga", "saga_id", "state", "stragglers", "waiters", "written",
+    )  # fmt: skip
+
+    def __init__(self, engine: Engine, saga: Saga, state: SagaState) -> None:
+        self.engine = engine
+        self.saga = saga
+        self.state = state
+        self.saga_id = state.saga_id
+        self.calls: deque[Call] = deque()  # queued, not begun
+        self.running: dict[int, Call] = {}  # announced, without an answer yet
+        self.stragglers: dict[int, Call] = {}  # given up, not ended yet
+        self.durable_seq = state.seq
+        self.written: list[tuple[int, asyncio.Future[str]]] = []  # (seq, who waits for its frame)
+        self.news: list[asyncio.Future[None]] = []  # who waits for an end, or for the fate of a cancel
+        self.dead = False
+        self.outcome_known = state.ended  # an end is durable
+        self._timer: Timer | None = None
+        self._armed = 0
+        self._due_on_disk = 0
+
+    # --- what happened, and what follows ---------------------------------------------------------
+
+    def turn(self, happened: list[Event], *, command: int = 0, key: KeyRow | None = None) -> None:
+        """Fold what happened and all that follows from it, as one frame.
+
+        Parameters:
+            happened: facts, in their order.
+            command: the inbox command whose answer lands with the frame; 0 for none.
+            key: the start key's row, for a saga's first frame.
+        """
+        if self.dead:
+            return
+        engine, state = self.engine, self.state
+        now = engine.clock.now_ms()
+        state.at = now
+        frame: list[Event] = []
+        commands: Sequence[Command] = happened
+        while True:
+            for event in commands:
+                if type(event) is Evaluate:
+                    event = evaluate(self.saga, state, event.node, engine.resources, now)  # noqa: PLW2901 -- its answer
+                fold(state, event)
+                frame.append(event)
+            commands = () if engine.draining else decide(state.graph, state, now)
+            if not commands:
+                break
+        if frame:
+            self._hand_over(now, frame, command, key)
+        self._rest(now)
+        if state.turned_back is not None and self.running:
+            self._cut_for_deadline()
+
+    def _hand_over(self, now: int, frame: list[Event], command: int, key: KeyRow | None) -> None:
+        state, committer = self.state, self.engine.committer
+        state.seq += 1
+        batch = committer.append(self, self.saga_id, state.seq, encode_frame(now, frame), frame)
+        if state.seq == 1:
+            committer.open(batch, self.saga_id, key)
+        if command:
+            batch.answered[command] = ""
+        if state.finished:
+            batch.closed.append(self.saga_id)
+            batch.due.pop(self.saga_id, None)
+        elif self._due_on_disk and not self._resting(now):
+            self._due_on_disk = batch.due[self.saga_id] = 0
+
+    def _cut_for_deadline(self) -> None:
+        """Only the deadline cuts running actions when a saga turns back."""
+        turned_back = self.state.turned_back
+        if turned_back is not None and turned_back.cause == "deadline":
+            for call in list(self.running.values()):
+                if call.op == ACTION and not self.state.nodes[call.node].follow_up:
+                    call.give_up("deadline")
+
+    def durable(self, events: list[object]) -> None:
+        """These events have landed: make the calls they announce, tell those who wait."""
+        self.durable_seq += 1
+        engine = self.engine
+        news = False
+        for event in events:
+            kind = type(event)
+            op = _LAUNCH.get(kind)
+            if op is not None:
+                call = Call(self, op, event.node)  # type: ignore[attr-defined]
+                call.on_give_up = self._gave_up
+                self.running[call.node] = call
+                engine.executor.submit(call)
+            elif kind in _NEWS:
+                news = True
+                if kind in _ENDS:
+                    self.outcome_known = True
+        if self.written:
+            self._tell_written()
+        if news and self.news:
+            self._tell_news()
+        if engine.bus.active:
+            engine.publish(self, events)
+        if self.state.finished:
+            if self.durable_seq == self.state.seq:
+                engine.drop(self)
+        elif self._due_on_disk:
+            engine.let_go_when_still(self)
+
+    def refused(self, holder: str) -> None:
+        """The saga was never started: the saga `holder` has its start key."""
+        self.dead = True
+        self.engine.forget(self)
+        for _, future in self.written:
+            if not future.done():
+                future.set_result(holder)
+        self.written.clear()
+
+    # --- who waits ---------------------------------------------------------------------------------
+
+    def landed(self) -> asyncio.Future[str]:
+        """Done when every frame handed over so far is durable: with "", or with a key's holder."""
+        future: asyncio.Future[str] = self.engine.loop.create_future()
+        if self.durable_seq >= self.state.seq:
+            future.set_result("")
+        else:
+            self.written.append((self.state.seq, future))
+        return future
+
+    def next_news(self) -> asyncio.Future[None]:
+        """Done when an end, a parking or the fate of a cancel has landed."""
+        future: asyncio.Future[None] = self.engine.loop.create_future()
+        self.news.append(future)
+        return future
+
+    def _tell_written(self) -> None:
+        seq, waiting = self.durable_seq, self.written
+        if waiting[-1][0] <= seq:
+            self.written = []
+        else:
+            self.written = [pair for pair in waiting if pair[0] > seq]
+            waiting = [pair for pair in waiting if pair[0] <= seq]
+        for _, future in waiting:
+            if not future.done():
+                future.set_result("")
+
+    def _tell_news(self) -> None:
+        waiting, self.news = self.news, []
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
+
+    def abandon(self, error: Exception) -> None:
+        """The engine is at its end: nothing of this actor will land any more."""
+        self.dead = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for _, future in self.written:
+            if not future.done():
+                future.set_exception(error)
+        self.written.clear()
+        self._tell_news()
+        for call in list(self.running.values()):
+            call.give_up("lease")
+
+    # --- rest ---------------------------------------------------------------------------------------
+
+    def _resting(self, now: int) -> bool:
+        state = self.state
+        if self.running or self.stragglers or (state.agenda and not state.paused):
+            return False
+        due = next_due(state)
+        return not due or due > now + self.engine.horizon_ms
+
+    def _rest(self, now: int) -> None:
+        """Arm the next due time; leave memory when nothing is near."""
+        state = self.state
+        if not (state.due or state.deadline or state.paused or self._timer is not None or not state.active):
+            return
+        due = next_due(state)
+        if due != self._armed:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            self._armed = due
+            if due and due <= now + self.engine.horizon_ms:
+                self._arm(due, now)
+        if not state.finished and not self.engine.draining and self._resting(now):
+            self._leave(due or ASLEEP)
+
+    def _arm(self, due: int, now: int) -> None:
+        engine = self.engine
+        self._timer = engine.timers.at(engine.loop.time() + max(0, due - now) / 1000, self._on_due)
+
+    def _on_due(self) -> None:
+        self._timer = None
+        self.engine.loop.call_soon(self._after_hops, _HOPS)
+
+    def _after_hops(self, hops: int) -> None:
+        """Results in hand are folded before a deadline of the same moment: let them come first."""
+        if self.dead:
+            return
+        if hops and self.running:
+            self.engine.loop.call_soon(self._after_hops, hops - 1)
+            return
+        self._armed = 0
+        self.turn([])
+
+    def _leave(self, due: int) -> None:
+        """Only the near future is in memory: note the due time on disk, and go once that is durable."""
+        if self._due_on_disk != due:
+            self._due_on_disk = due
+            self.engine.note_due(self, due)
+        self.engine.let_go_when_still(self)
+
+    def still(self) -> bool:
+        """Whether the engine may let go of it: all landed, nobody waits, nothing near."""
+        return (
+            self.durable_seq == self.state.seq
+            and not (self.written or self.running or self.stragglers)
+            and all(future.done() for future in self.news)
+            and self._resting(self.engine.clock.now_ms())
+        )
+
+    # --- calls ---------------------------------------------------------------------------------------
+
+    async def make(self, call: Call) -> None:
+        """Make one call and fold its answer; the executor's worker runs this."""
+        await calling.make(self, call)
+
+    def _gave_up(self, call: Call) -> None:
+        """A call is given up: answer for it now; until it has really ended it is a straggler."""
+        self.running.pop(call.node, None)
+        call.ended = self.engine.loop.create_future()
+        self.stragglers[call.node] = call
+        event = calling.given_up(self, call)
+        if event is not None:
+            self.turn([event])

@@ -1,0 +1,235 @@
+"""From an intent to an outcome: one call of an action, a compensation or a probe.
+
+The table of outcomes (DESIGN section 4) is here. What is not proven is unknown: only `Rejected`, a
+type in `rejects=`, `NotSent`, or a call we can prove we never made, are anything else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+from ..core import events as ev
+from ..core.context import Context, Outcome
+from ..core.events import Event
+from ..core.verbs import late_success
+from ..errors import NotSent, PayloadError, Rejected
+from ..policies.durations import human
+from .executor import ACTION, COMPENSATION, PROBE, Call, NotBegun
+from .texts import error_text
+
+if TYPE_CHECKING:
+    from .actor import Actor
+
+
+async def make(actor: Actor, call: Call) -> None:
+    """Make the call and fold its answer. Raises only when its own worker is cancelled."""
+    if actor.dead or call.given_up:
+        return
+    try:
+        instead = await _instead(actor, call)
+    except asyncio.CancelledError:
+        if not call.given_up:
+            raise
+        instead = ev.ActionNotSent(call.node)  # given up before it was made; answered for already
+    if instead is None:
+        instead = _prepare(actor, call)
+    if isinstance(instead, Event):
+        _answer(actor, call, instead)
+        return
+    function, args, kwargs, timeout = instead
+    engine = actor.engine
+    try:
+        value = await engine.executor.run(call, function.function, function.is_async, args, kwargs, timeout)
+    except asyncio.CancelledError as error:
+        if not call.given_up and engine.stopped:
+            raise
+        event = failure(actor, call, error)
+    except NotBegun as error:
+        event = failure(actor, call, NotSent(f"no thread was free for {human(int(timeout * 1000))}"))
+        del error
+    except Exception as error:  # noqa: BLE001 -- every exception of the author's is an outcome
+        event = failure(actor, call, error)
+    else:
+        event = success(actor, call, value)
+    _answer(actor, call, event)
+
+
+def _answer(actor: Actor, call: Call, event: Event) -> None:
+    """Fold the outcome; of a call that was given up only a late success still matters."""
+    if not call.given_up:
+        actor.running.pop(call.node, None)
+        actor.turn([event])
+        return
+    if actor.stragglers.get(call.node) is call:
+        del actor.stragglers[call.node]
+    if call.op == ACTION and isinstance(event, ev.ActionSucceeded) and not actor.dead:
+        actor.turn(late_success(actor.state, call.node, event.result))
+    elif not actor.dead:
+        actor.engine.let_go_when_still(actor)
+
+
+# --- before the call ------------------------------------------------------------------------------
+
+
+async def _instead(actor: Actor, call: Call) -> Event | None:
+    """What is journalled instead of making the call, because it must not be made any more."""
+    straggler = actor.stragglers.get(call.node)
+    if straggler is not None and straggler is not call:
+        await _wait_for(actor, call, straggler)
+    if call.op != ACTION:
+        return None
+    state, index = actor.state, call.node
+    node = state.nodes[index]
+    slot = state.slot(index)
+    if slot.late is not None:
+        return ev.ActionNotSent(index, "a late success of an earlier attempt arrived before this call")
+    if node.follow_up:
+        return None
+    if state.back:
+        return ev.ActionNotSent(index, "the saga turned back before the call")
+    if state.deadline and actor.engine.clock.now_ms() >= state.deadline:
+        return ev.ActionNotSent(index, "the deadline was spent before the call")
+    return None
+
+
+async def _wait_for(actor: Actor, call: Call, straggler: Call) -> None:
+    """Attempts of one step never overlap: wait for the one that was given up, one timeout more."""
+    assert straggler.ended is not None
+    await asyncio.wait([straggler.ended], timeout=_timeout_ms(actor, call) / 1000)
+    if not straggler.ended.done():
+        actor.stragglers.pop(call.node, None)
+        actor.turn([ev.AttemptAbandoned(call.node, straggler.op)])
+
+
+def _timeout_ms(actor: Actor, call: Call) -> int:
+    policy = actor.state.graph.policies[call.node]
+    if call.op == ACTION:
+        return policy.timeout_ms
+    return policy.compensation_timeout_ms if call.op == COMPENSATION else policy.probe_timeout_ms
+
+
+def _prepare(actor: Actor, call: Call) -> tuple[Any, Any, Any, float] | Event:
+    """The function and its arguments, decoded from the journal; poison when they do not decode."""
+    state, index, engine = actor.state, call.node, actor.engine
+    slot = state.slot(index)
+    binding = actor.saga.bindings[index]
+    own = None
+    outcome: Outcome | None = None
+    function = binding.action
+    if call.op == COMPENSATION:
+        function = binding.compensation
+        own = slot.result
+        outcome = "unknown" if slot.unknown else "succeeded"
+    elif call.op == PROBE:
+        function = binding.probe
+        outcome = "unknown"
+    assert function is not None, "the graph announces only what the definition has"
+    timeout_ms = _timeout_ms(actor, call)
+    started = state.started
+    assert started is not None
+    now = engine.clock.now_ms()
+    until = now + timeout_ms
+    if call.op == ACTION and state.deadline and not state.nodes[index].follow_up:
+        until = min(until, state.deadline)
+    context = Context(
+        saga_id=actor.saga_id,
+        saga_name=started.name,
+        step=state.nodes[index].path,
+        op=call.op,  # type: ignore[arg-type] -- ACTION, COMPENSATION or PROBE
+        attempt=slot.calls if call.op == ACTION else slot.undo_calls if call.op == COMPENSATION else slot.probe_calls,
+        outcome=outcome,
+        deadline_ms=until,
+        correlation=started.correlation,
+        clock=engine.clock.now_ms,
+        make_log=_log_of,
+    )
+    try:
+        args, kwargs = function.arguments(state.input, state.result_of, own, context, engine.resources)
+    except PayloadError as error:
+        return _poison(call, error_text(error))
+    except Exception as error:  # noqa: BLE001 -- an author's __post_init__ may raise anything while decoding
+        return _poison(call, error_text(error))
+    return function, args, kwargs, timeout_ms / 1000
+
+
+def _log_of(context: Context) -> logging.LoggerAdapter[logging.Logger]:
+    """What `ctx.log` is: a logger of the saga's own name, its lines labelled with the attempt."""
+    extra = {
+        "saga": context.saga_name,
+        "saga_id": context.saga_id,
+        "step": context.step,
+        "attempt": context.attempt,
+        "correlation": dict(context.correlation),
+    }
+    return logging.LoggerAdapter(logging.getLogger(f"amends.saga.{context.saga_name}"), extra)
+
+
+def _poison(call: Call, message: str) -> Event:
+    if call.op == ACTION:
+        return ev.StepParked(call.node, "poison", message)
+    if call.op == COMPENSATION:
+        return ev.StepOwed(call.node, "poison", message)
+    return ev.ProbeFailed(call.node, message)
+
+
+# --- after the call ---------------------------------------------------------------------------------
+
+
+def success(actor: Actor, call: Call, value: Any) -> Event:
+    """The event for a call that returned."""
+    index = call.node
+    if call.op == COMPENSATION:
+        return ev.CompensationSucceeded(index)
+    if call.op == PROBE:
+        return _probed(actor, index, value)
+    try:
+        return ev.ActionSucceeded(index, actor.saga.encode_result(index, value))
+    except PayloadError as error:
+        # The effect is there and its result cannot be kept: as good as an answer that was lost.
+        return ev.ActionUnknown(index, error_text(error))
+
+
+def _probed(actor: Actor, index: int, value: Any) -> Event:
+    try:
+        found = actor.saga.encode_probed(index, value)
+    except PayloadError as error:
+        return ev.ProbeFailed(index, error_text(error))
+    return ev.ProbeNotSeen(index) if found is None else ev.ProbeFound(index, found)
+
+
+def failure(actor: Actor, call: Call, error: BaseException) -> Event:
+    """The event for a call that raised."""
+    index, text = call.node, error_text(error)
+    if call.op == COMPENSATION:
+        return ev.CompensationRefused(index, text) if isinstance(error, Rejected) else ev.CompensationFailed(index, text)
+    if call.op == PROBE:
+        return ev.ProbeRejected(index, text) if isinstance(error, Rejected) else ev.ProbeFailed(index, text)
+    if isinstance(error, Rejected):
+        return ev.ActionRejected(index, text, error.conclusive)
+    if isinstance(error, actor.saga.bindings[index].rejects):
+        return ev.ActionRejected(index, text)
+    if isinstance(error, NotSent):
+        return ev.ActionNotSent(index, text)
+    return ev.ActionUnknown(index, text)
+
+
+def given_up(actor: Actor, call: Call) -> Event | None:
+    """The event for a call that is given up; None when nothing may be written any more."""
+    index, cause = call.node, call.given_up
+    if cause == "lease":
+        return None
+    if cause == "shutdown":
+        cut = {ACTION: ev.ActionCut, COMPENSATION: ev.CompensationCut, PROBE: ev.ProbeCut}[call.op]
+        return cut(index, "shutdown")
+    limit = human(_timeout_ms(actor, call))
+    text = "cut off by the saga's deadline" if cause == "deadline" else f"no answer within {limit}"
+    never_begun = call.thread is not None and call.thread.cancel()
+    if never_begun:
+        return failure(actor, call, NotSent(f"no thread was free for {limit}"))
+    if call.op == ACTION:
+        return ev.ActionUnknown(index, text, cause)
+    if call.op == COMPENSATION:
+        return ev.CompensationFailed(index, text, cause)
+    return ev.ProbeFailed(index, text)

@@ -1,0 +1,203 @@
+"""Group commit: while one batch is being flushed, the next gathers.
+
+A frame is handed over with `append`, in the order it was folded; when its batch is durable, the
+frame's own `durable` is called, in the same order. Nothing else may treat a frame as having happened.
+
+What a store can answer, and what follows:
+  * durable: every frame's `durable`, then the next batch.
+  * `StoreUnavailable`: whether the batch landed may be unknown. The *same* batch, with the same
+    number, is sent again until the store knows; it tells a repeated batch by its number.
+  * `LeaseLost`: another one leads. This committer ends; nothing it holds was acknowledged.
+  * anything else: the store failed (disk full, a failed fsync). It ends for good: a failed fsync is
+    never tried again, for the kernel may have dropped the very pages it could not write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from ..errors import LeaseLost, StoreError, StoreFailed, StoreUnavailable
+from ..limits import BATCH_FRAMES_MAX
+from ..stores.base import Batch, FrameRow, KeyRow, Lease, Store
+
+_BACKOFF_S = 0.01
+_BACKOFF_MAX_S = 1.0
+
+
+class Durable(Protocol):
+    """Whose frame it is."""
+
+    def durable(self, events: list[object]) -> None:
+        """The frame with these events is durable."""
+
+    def refused(self, holder: str) -> None:
+        """The saga was not started: the saga `holder` has its start key."""
+
+
+class Committer:
+    """Gathers frames into batches and makes them durable, one batch at a time.
+
+    Parameters:
+        store: where to.
+        lease: tells the lease in force; asked once per batch.
+        ended: called once, with the error, when no batch will ever land again.
+        sleep: waits between two tries of the same batch.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        lease: Callable[[], Lease],
+        ended: Callable[[StoreError], None],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._store = store
+        self._lease = lease
+        self._ended = ended
+        self._sleep = sleep
+        self._number = 0
+        self._wake: asyncio.Future[None] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._flushed: list[asyncio.Future[None]] = []
+        self.error: StoreError | None = None
+        self._fresh()
+
+    def _fresh(self) -> None:
+        self._number += 1
+        self._batch = Batch(self._number)
+        self._frames: list[tuple[Durable, list[object]]] = []
+        self._rows = self._batch.frames
+
+    def start(self) -> None:
+        """Begin; needs the running loop."""
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="amends-committer")
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing gathers and nothing is being flushed."""
+        return self._wake is not None and self._empty()
+
+    def append(self, owner: Durable, saga_id: str, seq: int, body: bytes, events: list[object]) -> Batch:
+        """Hand a frame over; the batch it went into is returned, for what must land with it."""
+        self._rows.append(FrameRow(saga_id, seq, body))
+        self._frames.append((owner, events))
+        if self._wake is not None:
+            self._wake.set_result(None)
+            self._wake = None
+        return self._batch
+
+    def open(self, batch: Batch, saga_id: str, key: KeyRow | None) -> None:
+        """The frame just appended opens this saga."""
+        batch.opened.append(saga_id)
+        if key is not None:
+            batch.keys.append(key)
+
+    def answer(self, command_id: int, error: str) -> None:
+        """Answer a command of the inbox, with what gathers now."""
+        self._batch.answered[command_id] = error
+        self._hurry()
+
+    def note_due(self, saga_id: str, due: int) -> None:
+        """Write an open saga's next due time with what gathers now."""
+        self._batch.due[saga_id] = due
+        self._hurry()
+
+    def _hurry(self) -> None:
+        if self._wake is not None:
+            self._wake.set_result(None)
+            self._wake = None
+
+    def _empty(self) -> bool:
+        return not (self._frames or self._batch.answered or self._batch.due)
+
+    async def flush(self) -> None:
+        """Return when all that was handed over is durable, or none of it ever will be."""
+        if self.error is None and not self.idle and self._task is not None and not self._task.done():
+            future = asyncio.get_running_loop().create_future()
+            self._flushed.append(future)
+            await future
+
+    async def stop(self) -> None:
+        """End, without flushing."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while True:
+                if self._empty():
+                    self._release_flushers()
+                    self._wake = loop.create_future()
+                    await self._wake
+                # One turn of the loop: what became ready beside the first frame joins its batch.
+                await asyncio.sleep(0)
+                await self._flush_one()
+        except StoreError as error:
+            self.error = error
+            self._ended(error)
+        finally:
+            self._release_flushers()
+
+    def _release_flushers(self) -> None:
+        for future in self._flushed:
+            if not future.done():
+                future.set_result(None)
+        self._flushed.clear()
+
+    async def _flush_one(self) -> None:
+        batch, frames = self._batch, self._frames
+        self._fresh()
+        if len(frames) > BATCH_FRAMES_MAX:
+            frames = self._split(batch, frames)
+        refused = await self._commit(batch)
+        if refused:
+            for owner, row, events in zip([o for o, _ in frames], batch.frames, [e for _, e in frames], strict=True):
+                holder = refused.get(row.saga_id)
+                if holder is None:
+                    owner.durable(events)
+                else:
+                    owner.refused(holder)
+        else:
+            for owner, events in frames:
+                owner.durable(events)
+
+    def _split(self, batch: Batch, frames: list[tuple[Durable, list[object]]]) -> list[tuple[Durable, list[object]]]:
+        """Send an overlong batch in two; what is not a frame goes with the first, but ends wait."""
+        rest = Batch(self._number, frames=batch.frames[BATCH_FRAMES_MAX:])
+        batch.frames = batch.frames[:BATCH_FRAMES_MAX]
+        later = {row.saga_id for row in rest.frames}
+        firsts = {row.saga_id for row in rest.frames if row.seq == 1}
+        rest.opened = [saga_id for saga_id in batch.opened if saga_id in firsts]
+        rest.keys = [row for row in batch.keys if row.saga_id in firsts]
+        rest.closed = [saga_id for saga_id in batch.closed if saga_id in later]
+        rest.due = {saga_id: due for saga_id, due in batch.due.items() if saga_id in later}
+        batch.opened = [saga_id for saga_id in batch.opened if saga_id not in firsts]
+        batch.keys = [row for row in batch.keys if row.saga_id not in firsts]
+        batch.closed = [saga_id for saga_id in batch.closed if saga_id not in later]
+        batch.due = {saga_id: due for saga_id, due in batch.due.items() if saga_id not in later}
+        rest.answered, batch.answered = batch.answered, {}
+        self._batch, self._frames = rest, frames[BATCH_FRAMES_MAX:]
+        self._rows = rest.frames
+        return frames[:BATCH_FRAMES_MAX]
+
+    async def _commit(self, batch: Batch) -> dict[str, str]:
+        delay = _BACKOFF_S
+        while True:
+            try:
+                return await self._store.commit(self._lease(), batch)
+            except StoreUnavailable:
+                await self._sleep(delay)
+                delay = min(delay * 2, _BACKOFF_MAX_S)
+            except (LeaseLost, StoreFailed):
+                raise
+            except StoreError as error:
+                raise StoreFailed(f"{error.message}; nothing more is acknowledged: restart to recover") from error
+            except Exception as error:
+                raise StoreFailed(
+                    f"the store {self._store.address} could not commit: {error}; nothing more is acknowledged: restart to recover"
+                ) from error

@@ -1,0 +1,323 @@
+"""One term of leadership: from a lease taken to that lease lost, given back, or a store that failed.
+
+The engine owns everything that must die together: actors, calls, timers, the committer. When the
+lease is lost it cuts every call and writes nothing more; the orchestrator throws it away and makes a
+new one with the next lease. So no object ever has to ask "is this still mine?".
+
+Rules of this file: nothing here survives a term; user code never sees it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..core.definition import Saga
+from ..core.events import Event, Frame, Held, Released, Started, decode_frame, encode_frame
+from ..core.fold import fold_frame
+from ..core.state import IllegalTransition, SagaState
+from ..core.verbs import cut_off
+from ..errors import Conflict, LeaseLost, NotFound, StoreError, StoreUnavailable
+from ..observe.bus import Bus
+from ..observe.translator import Translator
+from ..stores.base import FrameRow, KeyRow, Lease, Store
+from .actor import Actor
+from .clock import Clock
+from .committer import Committer
+from .executor import Executor
+from .settings import Settings
+from .timers import DeadlineHeap
+
+_log = logging.getLogger("amends")
+
+
+class Engine:
+    """Parameters:
+    store: the journal.
+    lease: the lease this term stands on.
+    sagas: definitions by (name, version).
+    resources: what actions may ask for, by type.
+    settings: limits and lengths.
+    clock: wall time.
+    bus: who listens.
+    ended: called once when the term ends by itself, with the error.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        lease: Lease,
+        sagas: Mapping[tuple[str, int], Saga[Any, Any]],
+        resources: Mapping[type, object],
+        settings: Settings,
+        clock: Clock,
+        bus: Bus,
+        ended: Callable[[StoreError], None],
+    ) -> None:
+        self.store = store
+        self.lease = lease
+        self.sagas = sagas
+        self.resources = resources
+        self.settings = settings
+        self.clock = clock
+        self.bus = bus
+        self.horizon_ms = settings.horizon_ms
+        self.loop = asyncio.get_running_loop()
+        self.timers = DeadlineHeap(self.loop)
+        self.executor = Executor(self.loop, self.timers, settings.concurrency, settings.threads)
+        self.committer = Committer(store, lambda: self.lease, self._committer_ended)
+        self.actors: dict[str, Actor] = {}
+        self.held: dict[str, str] = {}
+        self.left: set[str] = set()  # sagas that left memory since the intake last cleared this
+        self.draining = False
+        self.stopped = False
+        self.error: StoreError | None = None
+        self._ended = ended
+        self._loading: dict[str, asyncio.Future[None]] = {}
+        self._translator = Translator()
+        self._paths: dict[tuple[str, int], tuple[str, ...]] = {
+            key: tuple(node.path for node in saga.graph.nodes) for key, saga in sagas.items()
+        }
+        self._admission: list[asyncio.Future[None]] = []
+        self._still: list[asyncio.Future[None]] = []
+
+    # --- a new saga ----------------------------------------------------------------------------------
+
+    async def start(self, saga: Saga[Any, Any], started: Started, key: KeyRow | None) -> str:
+        """Start a saga here; returns when that is durable.
+
+        Returns:
+            "" or the id of the saga that has the key.
+
+        Raises:
+            StoreUnavailable: the term ended meanwhile; whether it was started is unknown.
+        """
+        while len(self.actors) >= self.settings.admission and not self.stopped:
+            admitted: asyncio.Future[None] = self.loop.create_future()
+            self._admission.append(admitted)
+            await admitted
+        if self.stopped or self.draining:
+            raise StoreUnavailable("this orchestrator is stopping; nothing was started")
+        state = SagaState(saga.graph)
+        state.saga_id = started.saga_id
+        state.deaths_max = self.settings.deaths_max
+        actor = Actor(self, saga, state)
+        self.actors[started.saga_id] = actor
+        actor.turn([started], key=key)
+        return await actor.landed()
+
+    # --- sagas in and out of memory --------------------------------------------------------------------
+
+    async def load(self, saga_id: str) -> Actor:
+        """The saga's actor, taken up from its journal when it is not in memory.
+
+        Raises:
+            NotFound: no such saga.
+            Conflict: it is on hold (its definition or its journal cannot be used here).
+        """
+        while True:
+            actor = self.actors.get(saga_id)
+            if actor is not None:
+                return actor
+            under_way = self._loading.get(saga_id)
+            if under_way is None:
+                break
+            await asyncio.wait([under_way])
+        future = self._loading[saga_id] = self.loop.create_future()
+        try:
+            rows = await self.store.frames([saga_id])
+            if saga_id not in rows:
+                raise NotFound(f"no saga {saga_id} in {self.store.address}", code="AM3002")
+            actor = self.take_up(saga_id, rows[saga_id])
+        finally:
+            del self._loading[saga_id]
+            future.set_result(None)
+        if actor is None:
+            raise Conflict(f"saga {saga_id} is on hold: {self.held[saga_id]}", code="AM4003")
+        return actor
+
+    def take_up(self, saga_id: str, rows: list[FrameRow]) -> Actor | None:
+        """Make an actor of a journal and let it go on; None when it is on hold, with the reason noted."""
+        known = self.actors.get(saga_id)
+        if known is not None:
+            return known
+        try:
+            frames = [decode_frame(row.body) for row in rows]
+            saga = self._definition_of(frames[0])
+            if isinstance(saga, str):
+                return self._hold(saga_id, rows, "version", saga)
+            state = SagaState(saga.graph)
+            state.deaths_max = self.settings.deaths_max
+            for frame in frames:
+                fold_frame(state, frame)
+        except (ValueError, IllegalTransition, LookupError, AttributeError) as error:
+            return self._hold(saga_id, rows, "poison", f"its journal cannot be folded: {error}")
+        actor = Actor(self, saga, state)
+        self.held.pop(saga_id, None)
+        if state.finished:
+            return actor
+        self.actors[saga_id] = actor
+        happened: list[Event] = [Released()] if state.held else []
+        actor.turn(happened + cut_off(state, "crash"))
+        return actor
+
+    def _definition_of(self, first: Frame) -> Saga[Any, Any] | str:
+        started = first.events[0]
+        if not isinstance(started, Started):
+            raise ValueError("its first event is not its start")
+        saga = self.sagas.get((started.name, started.version))
+        if saga is None:
+            return f"{started.name} version {started.version} is not registered with this orchestrator"
+        if saga.fingerprint != started.fingerprint:
+            return f"{started.name} version {started.version} is registered with another structure"
+        return saga
+
+    def _hold(self, saga_id: str, rows: list[FrameRow], reason: str, message: str) -> None:
+        """Put a saga that cannot be moved on hold, visibly, and go on with the others."""
+        self.held[saga_id] = message
+        if _is_held_for(rows, reason):
+            return
+        _log.warning("saga %s is on hold (%s): %s", saga_id, reason, message)
+        events: list[Event] = [Held(reason, message)]
+        seq = rows[-1].seq + 1 if rows else 1
+        self.committer.append(_Nobody(), saga_id, seq, encode_frame(self.clock.now_ms(), events), list(events))
+
+    def drop(self, actor: Actor) -> None:
+        """The saga is finished, and that is durable."""
+        self.forget(actor)
+        self._translator.forget(actor.saga_id)
+
+    def forget(self, actor: Actor) -> None:
+        """Take it out of memory."""
+        if self.actors.get(actor.saga_id) is actor:
+            del self.actors[actor.saga_id]
+            self.left.add(actor.saga_id)
+            if self._admission:
+                self._admit()
+            if not self.actors and self._still:
+                self._tell_still()
+
+    def let_go_when_still(self, actor: Actor) -> None:
+        """Take a resting saga out of memory; its due time is on disk."""
+        if not self.draining and not actor.dead and actor.still():
+            self.forget(actor)
+
+    def note_due(self, actor: Actor, due: int) -> None:
+        """Write a resting saga's due time."""
+        self.committer.note_due(actor.saga_id, due)
+
+    def _admit(self) -> None:
+        room = self.settings.admission - len(self.actors)
+        while self._admission and room > 0:
+            future = self._admission.pop(0)
+            if not future.done():
+                future.set_result(None)
+                room -= 1
+
+    # --- those who listen ------------------------------------------------------------------------------
+
+    def publish(self, actor: Actor, events: list[Any]) -> None:
+        """Tell the bus of a frame that has landed."""
+        started = actor.state.started
+        assert started is not None
+        paths = self._paths[started.name, started.version]
+        frame = Frame(1, self.clock.now_ms(), events)
+        notices = list(
+            self._translator.translate(actor.saga_id, started.name, started.version, started.correlation, paths, frame)
+        )
+        for notice in notices:
+            self.bus.publish(notice)
+
+    # --- the term's end --------------------------------------------------------------------------------
+
+    def _committer_ended(self, error: StoreError) -> None:
+        self.abandon(error)
+        self._ended(error)
+
+    def abandon(self, error: StoreError) -> None:
+        """Cut everything at once and write nothing more: the lease is lost or the store failed."""
+        if self.stopped:
+            return
+        self.stopped = True
+        self.error = error
+        answer: Exception = error
+        if isinstance(error, LeaseLost):
+            answer = StoreUnavailable(
+                "the lease was lost before this was durable; another orchestrator goes on. Whether it landed is unknown: ask again"
+            )
+        for actor in list(self.actors.values()):
+            actor.abandon(answer)
+        self.actors.clear()
+        self.timers.close()
+        self._release_all()
+
+    async def drain(self, grace_s: float) -> None:
+        """Begin nothing new; let running calls end for a while, cut the others, write all of it."""
+        self.draining = True
+        self.executor.suspend()
+        if self.executor.running and grace_s > 0:
+            await asyncio.wait([self.executor.still()], timeout=grace_s)
+        for actor in list(self.actors.values()):
+            for call in list(actor.running.values()):
+                call.give_up("shutdown")
+        await self.committer.flush()
+
+    async def close(self) -> None:
+        """Give every task, timer and thread back."""
+        self.stopped = True
+        await self.executor.stop()
+        await self.committer.stop()
+        self.timers.close()
+        for actor in list(self.actors.values()):
+            actor.abandon(StoreUnavailable("this orchestrator has stopped"))
+        self.actors.clear()
+        self._release_all()
+
+    def until_empty(self) -> asyncio.Future[None]:
+        """Done when no saga is in memory."""
+        future: asyncio.Future[None] = self.loop.create_future()
+        if self.actors:
+            self._still.append(future)
+        else:
+            future.set_result(None)
+        return future
+
+    def _release_all(self) -> None:
+        for future in self._admission:
+            if not future.done():
+                future.set_result(None)
+        self._admission.clear()
+        self._tell_still()
+
+    def _tell_still(self) -> None:
+        for future in self._still:
+            if not future.done():
+                future.set_result(None)
+        self._still.clear()
+
+
+class _Nobody:
+    """The owner of a frame that concerns no actor."""
+
+    def durable(self, events: list[object]) -> None:
+        """Nothing waits for it."""
+
+    def refused(self, holder: str) -> None:
+        """It has no key."""
+
+
+def _is_held_for(rows: list[FrameRow], reason: str) -> bool:
+    """Whether the journal's last word on holds is this reason; unreadable rows say nothing."""
+    for row in reversed(rows):
+        try:
+            events = decode_frame(row.body).events
+        except ValueError:
+            continue
+        for event in reversed(events):
+            if isinstance(event, Held):
+                return event.reason == reason
+            if isinstance(event, Released):
+                return False
+    return False

@@ -1,0 +1,227 @@
+"""What comes from the store: sagas to recover, sagas others started, commands, far due times.
+
+Rules of this file:
+  * recovery goes in pages, oldest first, so the first saga moves while the last is still being read;
+    a store that fails during recovery is asked again, from the page that failed.
+  * a saga that cannot be taken up is on hold and stops nobody else.
+  * a command is applied at most once per term and answered in the transaction of its frame.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+from ..core import verbs
+from ..core.events import Event
+from ..core.graph import Kind
+from ..core.state import SagaState
+from ..errors import AmendsError, Conflict, NotFound, StoreError, StoreUnavailable, UsageError
+from ..policies.durations import milliseconds
+from ..stores.base import CommandRow
+from .commands import Command, decode_command, encode_error
+
+if TYPE_CHECKING:
+    from .engine import Engine
+
+_log = logging.getLogger("amends")
+_PAGE = 500
+_BACKOFF_MAX_S = 5.0
+
+
+class Intake:
+    """Parameters: engine: the term it feeds."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._last = 0  # the number of the open saga seen last
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._under_way: set[int] = set()
+        self.recovered = engine.loop.create_future()
+
+    def start(self) -> None:
+        """Begin to recover, then to watch."""
+        self._spawn(self._run(), "amends-intake")
+
+    async def stop(self) -> None:
+        """End; commands not applied stay in the inbox."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if not self.recovered.done():
+            self.recovered.cancel()
+
+    def _spawn(self, coroutine: Any, name: str) -> None:
+        task = self._engine.loop.create_task(coroutine, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run(self) -> None:
+        engine = self._engine
+        await self._patiently(self._recover)
+        if not self.recovered.done():
+            self.recovered.set_result(None)
+        poll_s = milliseconds(engine.settings.poll) / 1000
+        look_ahead_s = engine.horizon_ms / 2000
+        next_look = engine.loop.time() + look_ahead_s
+        first = True
+        while not engine.stopped:
+            if engine.loop.time() >= next_look:
+                next_look = engine.loop.time() + look_ahead_s
+                await self._patiently(self._wake_sleepers)
+            if await self._patiently(engine.store.changed) or first:
+                first = False
+                await self._patiently(self._take_in)
+            await asyncio.sleep(poll_s)
+
+    async def _patiently(self, work: Any) -> Any:
+        """Do it again while the store is out of reach; a lost lease or a failed store ends the term elsewhere."""
+        delay = 0.05
+        while True:
+            try:
+                return await work()
+            except StoreUnavailable as error:
+                _log.warning("the store is out of reach, trying again: %s", error)
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, _BACKOFF_MAX_S)
+
+    # --- sagas -----------------------------------------------------------------------------------------
+
+    async def _recover(self) -> None:
+        """Take up every open saga that is awake or due soon."""
+        engine = self._engine
+        due_before = engine.clock.now_ms() + engine.horizon_ms
+        while await self._page(due_from=0, due_before=due_before):
+            pass
+
+    async def _take_in(self) -> None:
+        """What other processes wrote: new sagas, and commands."""
+        while await self._page(due_from=0, due_before=1):
+            pass
+        for row in await self._engine.store.commands(limit=_PAGE):
+            if row.id not in self._under_way:
+                self._under_way.add(row.id)
+                self._spawn(self._apply(row), f"amends-command-{row.id}")
+
+    async def _wake_sleepers(self) -> None:
+        """Sagas on disk whose due time has come near."""
+        engine = self._engine
+        after, due_before = 0, engine.clock.now_ms() + engine.horizon_ms
+        while True:
+            page = await engine.store.open_sagas(after=after, due_from=1, due_before=due_before, limit=_PAGE)
+            if not page:
+                return
+            await self._take_up([row.saga_id for row in page])
+            after = page[-1].number
+
+    async def _page(self, *, due_from: int, due_before: int) -> bool:
+        page = await self._engine.store.open_sagas(
+            after=self._last, due_from=due_from, due_before=due_before, limit=_PAGE
+        )
+        if not page:
+            return False
+        await self._take_up([row.saga_id for row in page])
+        self._last = page[-1].number
+        return True
+
+    async def _take_up(self, saga_ids: list[str]) -> None:
+        engine = self._engine
+        wanted = [saga_id for saga_id in saga_ids if saga_id not in engine.actors]
+        engine.left.clear()
+        journals = await engine.store.frames(wanted) if wanted else {}
+        for saga_id in wanted:
+            rows = journals.get(saga_id)
+            # A saga that came and left while we read may have moved: these rows are stale, and there
+            # is nothing to take up, for it left resting or finished.
+            if rows and saga_id not in engine.left and not engine.stopped:
+                engine.take_up(saga_id, rows)
+        await asyncio.sleep(0)
+
+    # --- commands ----------------------------------------------------------------------------------------
+
+    async def _apply(self, row: CommandRow) -> None:
+        engine = self._engine
+        error = ""
+        try:
+            command = decode_command(row.body)
+            answered = await apply(engine, row.saga_id, command, row.id)
+            if answered:
+                return
+        except StoreError:
+            return  # the term is at its end; the next one finds the command in the inbox
+        except AmendsError as refused:
+            error = encode_error(refused)
+        except Exception as failed:  # noqa: BLE001 -- a command of another release must not stop the intake
+            error = encode_error(UsageError(f"the command cannot be applied: {failed}", code="AM2012"))
+        finally:
+            self._under_way.discard(row.id)
+        engine.committer.answer(row.id, error)
+
+
+async def apply(engine: Engine, saga_id: str, command: Command, command_id: int = 0) -> bool:
+    """Apply a verb or a signal to a saga of this engine; returns when that is durable.
+
+    Returns:
+        whether the inbox's row was answered with the frame.
+
+    Raises:
+        NotFound, Conflict, UsageError: it was refused; nothing changed.
+    """
+    actor = await engine.load(saga_id)
+    events = events_of(actor.state, actor.saga, command, engine.clock.now_ms())
+    waits = command.verb == "cancel"
+    if events:
+        actor.turn(events, command=0 if waits else command_id)
+    if waits:
+        while actor.state.cancelling and not actor.dead:
+            await actor.next_news()
+    await actor.landed()
+    if waits and not actor.state.back and not actor.dead:
+        raise Conflict(
+            f"saga {saga_id} is {actor.state.status}: its pivot was under way and did not fail, so there is no way back; "
+            f"this state allows {verbs.allowed(actor.state)}"
+        )
+    return bool(events) and bool(command_id) and not waits
+
+
+def events_of(state: SagaState, saga: Any, command: Command, now: int) -> list[Event]:
+    """The events of a verb or signal on this state."""
+    reason, actor = command.reason, command.actor
+    match command.verb:
+        case "cancel":
+            return verbs.cancel(state, reason, actor)
+        case "retry":
+            return verbs.retry(state, reason, actor, now)
+        case "pause":
+            return verbs.pause(state, reason, actor)
+        case "resume":
+            return verbs.resume(state, reason, actor)
+        case "signal":
+            return verbs.signal(state, command.name, _signal_payload(saga, command), command.id)
+        case "skip":
+            return verbs.skip(state, _index(state, command.step), reason, actor)
+        case "resolve":
+            index = _index(state, command.step)
+            result = command.payload if command.has_payload else None
+            if result is not None and saga.bindings[index].payload is not None:
+                result = saga.encode_result(index, saga.decode_payload(index, result))
+            return verbs.resolve(state, index, command.outcome, result, reason, actor)  # type: ignore[arg-type]
+    raise UsageError(f"no verb {command.verb!r}", code="AM2012")
+
+
+def _signal_payload(saga: Any, command: Command) -> Any:
+    """The payload as the wait's own type stores it; an unknown name is the kernel's to refuse."""
+    for node in saga.graph.nodes:
+        if node.kind is Kind.WAIT and node.signal == command.name:
+            return saga.encode_signal(command.name, saga.decode_payload(node.index, command.payload))
+    return command.payload
+
+
+def _index(state: SagaState, path: str) -> int:
+    index = state.graph.find(path)
+    if index < 0:
+        paths = ", ".join(node.path for node in state.nodes if "#" not in node.path)
+        raise NotFound(f"saga {state.saga_id} has no step {path!r}; it has: {paths}", code="AM3003")
+    return index

@@ -1,0 +1,190 @@
+"""The lease: who runs the sagas of a store, and how a second one takes over.
+
+At most one orchestrator *writes* for a saga at any time. That is not what a lease can promise: a
+process may be stopped for minutes between looking at its clock and using the network. So the work is
+divided:
+
+    the epoch (safety)     every batch carries the lease's epoch and the store checks it in the same
+                           transaction. Taking a lease makes a new epoch. Whatever an old holder still
+                           writes, heartbeats or releases is refused: `LeaseLost`.
+    the time (liveness)    a lease that is not renewed runs out, by the store's wall clock, and another
+                           may take it. A holder whose process is provably dead on this host (pid, start
+                           time, boot id) loses it at once.
+    the margin (courtesy)  calls to participants cannot be fenced by our store. So the holder counts the
+                           lease down on its own monotonic clock, from *before* the request that renewed
+                           it, and begins no call when less than a third is left; when none is left it
+                           cuts what runs. A participant's barrier is what makes the rest harmless.
+
+    standing by ──acquired──▶ leading ──renewed──▶ leading
+        ▲                        │ renewal refused, or the time is over by the monotonic clock
+        └────── term ended ◀─────┘
+
+What each failure does: the store out of reach while leading: renew again until the time is over.
+A SIGSTOP longer than the lease: on SIGCONT the first batch or renewal is refused. A clock stepped
+forward: another may take the lease early; the epoch still decides.
+
+Rules of this file: one task; it makes and ends terms, and nothing else does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from ..errors import LeaseLost, StoreError, StoreUnavailable
+from ..stores.base import Lease, Owner, Store
+from .clock import Clock
+from .engine import Engine
+from .intake import Intake
+
+_log = logging.getLogger("amends")
+_MARGIN = 1 / 3  # of the lease: below it no call begins
+_RENEW = 1 / 3  # of the lease: how often it is renewed
+_STANDBY_S = 0.5  # how often one who stands by asks for the lease
+
+
+class Leader:
+    """Keeps asking for the lease, and runs one engine per term.
+
+    Parameters:
+        store: whose lease.
+        owner: who asks.
+        ttl_ms: how long a lease lasts.
+        clock: wall time.
+        begin: makes the engine of a new term.
+        changed: told "acquired" and "lost", for the event bus.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        owner: Owner,
+        ttl_ms: int,
+        clock: Clock,
+        begin: Callable[[Lease, Callable[[StoreError], None]], Engine],
+        changed: Callable[[str], None],
+    ) -> None:
+        self._store = store
+        self._owner = owner
+        self._ttl_ms = ttl_ms
+        self._clock = clock
+        self._begin = begin
+        self._changed = changed
+        self._task: asyncio.Task[None] | None = None
+        self._intake: Intake | None = None
+        self.engine: Engine | None = None
+        self.failed: StoreError | None = None
+        self._until = 0.0  # monotonic: the lease is ours for certain
+        self._term_over: asyncio.Event = asyncio.Event()
+
+    async def start(self) -> None:
+        """Ask once, so that a free store is led when this returns; then keep at it."""
+        await self._acquire()
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="amends-leader")
+
+    @property
+    def recovered(self) -> Awaitable[None] | None:
+        """Done when every saga of the term was taken up; None while standing by."""
+        return None if self._intake is None else self._intake.recovered
+
+    async def _acquire(self) -> bool:
+        loop = asyncio.get_running_loop()
+        asked = loop.time()
+        lease = await self._store.acquire(self._owner, ttl_ms=self._ttl_ms, now=self._clock.now_ms())
+        if lease is None:
+            return False
+        self._until = asked + self._ttl_ms / 1000
+        self._term_over = asyncio.Event()
+        engine = self._begin(lease, self._ended)
+        engine.committer.start()
+        self.engine = engine
+        self._intake = Intake(engine)
+        self._intake.start()
+        self._changed("acquired")
+        return True
+
+    def _ended(self, error: StoreError) -> None:
+        """The engine ended its term by itself."""
+        if not isinstance(error, LeaseLost):
+            self.failed = error
+            _log.error("nothing more is acknowledged: %s", error)
+        self._term_over.set()
+
+    async def _run(self) -> None:
+        while self.failed is None:
+            if self.engine is None:
+                await asyncio.sleep(min(_STANDBY_S, self._ttl_ms / 3000))
+                try:
+                    await self._acquire()
+                except StoreUnavailable as error:
+                    _log.warning("standing by, the store is out of reach: %s", error)
+                except StoreError as error:
+                    self.failed = error
+                continue
+            await self._lead(self.engine)
+            await self._end_term(self.engine)
+
+    async def _lead(self, engine: Engine) -> None:
+        """Renew until the term is over."""
+        loop = asyncio.get_running_loop()
+        ttl_s = self._ttl_ms / 1000
+        while not engine.stopped:
+            left = self._until - loop.time()
+            if left <= 0:
+                engine.abandon(LeaseLost("the lease could not be renewed in time"))
+                return
+            if left < ttl_s * _MARGIN:
+                engine.executor.suspend()
+            try:
+                await asyncio.wait_for(self._term_over.wait(), min(ttl_s * _RENEW, max(left - ttl_s * _MARGIN, left / 4)))
+                return
+            except TimeoutError:
+                pass
+            await self._renew(engine)
+
+    async def _renew(self, engine: Engine) -> None:
+        asked = asyncio.get_running_loop().time()
+        try:
+            engine.lease = await self._store.renew(engine.lease, ttl_ms=self._ttl_ms, now=self._clock.now_ms())
+        except LeaseLost as error:
+            engine.abandon(error)
+        except StoreUnavailable as error:
+            _log.warning("the lease could not be renewed yet: %s", error)
+        except StoreError as error:
+            engine.abandon(error)
+            self._ended(error)
+        else:
+            self._until = asked + self._ttl_ms / 1000
+            if not engine.draining:
+                engine.executor.go_on()
+
+    async def _end_term(self, engine: Engine) -> None:
+        self.engine = None
+        if self._intake is not None:
+            await self._intake.stop()
+            self._intake = None
+        await engine.close()
+        self._changed("lost")
+
+    async def stop(self, grace_s: float) -> None:
+        """Drain, hand over and give the lease back."""
+        engine = self.engine
+        if engine is not None and not engine.stopped and self._intake is not None:
+            await self._intake.stop()
+            await engine.drain(grace_s)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+        if engine is None:
+            return
+        clean = not engine.stopped
+        await engine.close()
+        self.engine = None
+        if clean:
+            try:
+                await self._store.release(engine.lease)
+            except StoreError as error:
+                _log.warning("the lease could not be given back; it runs out by itself: %s", error)
+        self._changed("lost")

@@ -1,0 +1,560 @@
+"""The public face: start sagas, look at them, act on them.
+
+    async with Orchestrator("sqlite:///orders.db", sagas=[place_order]) as orchestrator:
+        saga = await orchestrator.start(place_order, order, key=order.order_id)
+        outcome = await saga.result()
+
+Rules of this file: it translates between users and the engine of the moment; it holds no state of any
+saga. No global state: two orchestrators live in one process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar, overload
+
+import msgspec
+
+from ..core import codec
+from ..core.definition import Saga
+from ..core.events import Started, encode_frame
+from ..core.graph import structure_of
+from ..core.ids import IdMaker
+from ..core.transitions import SagaStatus
+from ..errors import DefinitionError, KeyConflict, NotFound, StoreError, UsageError
+from ..limits import CORRELATION_CHARS_MAX, CORRELATION_ENTRIES_MAX, KEY_CHARS_MAX, PAGE_MAX, REASON_CHARS_MAX
+from ..observe.bus import Bus, Notice, Subscription
+from ..policies.durations import milliseconds
+from ..stores.address import open_address
+from ..stores.base import DefinitionRow, Filter, FrameRow, KeyRow, Lease, Store
+from ..stores.owner import this_process
+from .clock import Clock, SystemClock
+from .commands import Command, decode_error, encode_command
+from .engine import Engine
+from .handle import Handle
+from .intake import apply
+from .lease import Leader
+from .reading import Reader, has_outcome, outcome
+from .settings import Settings
+from .views import HistoryEntry, SagaView, view_of_summary
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+History = list[HistoryEntry]  # inside the class, `list` is the verb
+_POLL_S = 0.05
+_POLL_MAX_S = 1.0
+
+
+class Orchestrator:
+    """Runs sagas on a store, durably.
+
+    Parameters:
+        store: an address (`"sqlite:///orders.db"`), or a `Store`.
+        sagas: every definition, and every version of it, that it may run.
+        resources: objects that actions ask for by type (`Saga(resources=[Client])`).
+        worker: with False it starts, signals and looks, and runs nothing.
+        clock: wall time and chance; for tests.
+        settings: see `Settings`; given as keywords.
+
+    Raises:
+        DefinitionError: two definitions of one name and version, or a resource that is missing.
+        UsageError: an address or setting that cannot be.
+    """
+
+    def __init__(
+        self,
+        store: str | Store = "sqlite:///amends.db",
+        *,
+        sagas: Iterable[Saga[Any, Any]] = (),
+        resources: Iterable[object] = (),
+        worker: bool = True,
+        clock: Clock | None = None,
+        **settings: Any,
+    ) -> None:
+        self._store = open_address(store) if isinstance(store, str) else store
+        self._sagas = _by_version(sagas)
+        self._latest = {name: saga for (name, _), saga in sorted(self._sagas.items())}
+        self._resources = _by_type(resources, self._sagas.values()) if worker else {}
+        self._worker = worker
+        self._clock: Clock = clock or SystemClock()
+        self._settings = _settings(settings)
+        self._ids = IdMaker(self._clock.entropy)
+        self._leader: Leader | None = None
+        self._reader = Reader(self._store, self._sagas)
+        self._starting: dict[tuple[str, str], asyncio.Future[None]] = {}
+        self._open = False
+        self.bus = Bus()
+
+    # --- life ------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        """Open the store, register the definitions, and lead it if nobody else does.
+
+        Raises:
+            StoreError: the store cannot be used.
+            Conflict: a version is registered with another structure.
+        """
+        await self._store.open()
+        self._open = True
+        try:
+            rows = [
+                DefinitionRow(saga.name, saga.version, saga.fingerprint, structure_of(saga.graph))
+                for saga in self._sagas.values()
+            ]
+            if rows:
+                await self._store.register(rows)
+            if self._worker:
+                owner = this_process()
+                ttl_ms = milliseconds(self._settings.lease)
+                self._leader = Leader(self._store, owner, ttl_ms, self._clock, self._begin_term, self._lease_changed)
+                await self._leader.start()
+        except BaseException:
+            self._store.close()
+            raise
+        self._tell("orchestrator.started")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let running calls end within `grace`, hand the rest over, and close."""
+        await self.close()
+
+    async def close(self) -> None:
+        """What leaving the `async with` does; may be called twice."""
+        if not self._open:
+            return
+        self._open = False
+        if self._leader is not None:
+            await self._leader.stop(milliseconds(self._settings.grace) / 1000)
+        self._tell("orchestrator.stopped")
+        self._store.close()
+
+    async def drain(self) -> None:
+        """Wait until no saga is awake here: all have ended, or sleep, or wait for a person.
+
+        Raises:
+            StoreError: the store failed meanwhile.
+        """
+        while True:
+            engine = self._engine()
+            if engine is None:
+                self._raise_failure()
+                return
+            leader = self._leader
+            if leader is not None and leader.recovered is not None:
+                await asyncio.wait([asyncio.ensure_future(leader.recovered)])
+            await engine.until_empty()
+            if not engine.stopped:
+                return
+
+    def _begin_term(self, lease: Lease, ended: Callable[[StoreError], None]) -> Engine:
+        return Engine(
+            self._store, lease, self._sagas, self._resources, self._settings, self._clock, self.bus, ended
+        )  # fmt: skip
+
+    def _lease_changed(self, what: str) -> None:
+        self._tell(f"lease.{what}")
+        if self._leader is not None and self._leader.failed is not None:
+            self._tell("store.failed", error=str(self._leader.failed))
+
+    def _tell(self, event: str, error: str = "") -> None:
+        if self.bus.active:
+            self.bus.publish(Notice(event=event, at=self._clock.now_ms(), error=error))
+
+    def subscribe(self, function: Callable[[Notice], None], *events: str) -> Subscription:
+        """Call `function` with each notice; `events` are names or patterns such as "step.*" (none: all)."""
+        return self.bus.subscribe(function, *events)
+
+    @property
+    def leading(self) -> bool:
+        """Whether this orchestrator runs the store's sagas now."""
+        return self._engine() is not None
+
+    @property
+    def failed(self) -> StoreError | None:
+        """Why nothing is acknowledged any more; None while all is well."""
+        return None if self._leader is None else self._leader.failed
+
+    def _engine(self) -> Engine | None:
+        engine = None if self._leader is None else self._leader.engine
+        return engine if engine is not None and not engine.stopped and not engine.draining else None
+
+    def _raise_failure(self) -> None:
+        if not self._open:
+            raise UsageError("this orchestrator is not open: use it inside `async with`", code="AM2021")
+        if self.failed is not None:
+            raise self.failed
+
+    # --- starting --------------------------------------------------------------------------------------
+
+    @overload
+    async def start(
+        self, saga: Saga[In, Out], input: In, *, key: str | None = None, correlation: Mapping[str, str] | None = None
+    ) -> Handle[Out]: ...
+    @overload
+    async def start(
+        self, saga: str, input: Any = None, *, key: str | None = None, correlation: Mapping[str, str] | None = None
+    ) -> Handle[Any]: ...
+    async def start(
+        self, saga: Saga[Any, Any] | str, input: Any = None, *, key: str | None = None,
+        correlation: Mapping[str, str] | None = None,
+    ) -> Handle[Any]:  # fmt: skip
+        """Start a saga; returns when that is durable.
+
+        Parameters:
+            saga: the definition, or its name (then its highest registered version).
+            input: a value of the saga's input type.
+            key: deduplicates the start within the saga's name, over all versions.
+            correlation: a few short texts that find the saga again.
+
+        Raises:
+            KeyConflict: the key was used with another input.
+            PayloadError, UsageError: the input, key or correlation cannot be stored.
+            NotFound: no saga of that name is registered.
+            StoreError: it could not be made durable.
+        """
+        self._raise_failure()
+        definition = self._definition(saga)
+        raw = definition.encode_input(input)
+        key = _checked_key(key)
+        labels = _checked_correlation(correlation)
+        if not key:
+            return Handle(self, await self._start(definition, raw, "", labels))
+        slot = (definition.name, key)
+        while slot in self._starting:  # one start of a key at a time, so that the second finds the first
+            await asyncio.wait([self._starting[slot]])
+        under_way = self._starting[slot] = asyncio.get_running_loop().create_future()
+        try:
+            return Handle(self, await self._start(definition, raw, key, labels))
+        finally:
+            del self._starting[slot]
+            under_way.set_result(None)
+
+    async def _start(self, saga: Saga[Any, Any], raw: msgspec.Raw, key: str, labels: dict[str, str]) -> str:
+        now = self._clock.now_ms()
+        saga_id = self._ids.new(now)
+        length_ms = saga.graph.deadline_ms
+        deadline = now + length_ms if length_ms else 0
+        started = Started(
+            saga_id, saga.name, saga.version, saga.fingerprint, raw, deadline, length_ms, key, labels
+        )  # fmt: skip
+        row = None
+        if key:
+            row = KeyRow(saga.name, key, saga_id, _hash(saga.canonical_input(raw)))
+        engine = self._engine()
+        if engine is not None and (saga.name, saga.version) in engine.sagas:
+            holder = await engine.start(saga, started, row)
+        else:
+            holder = await self._store.start(FrameRow(saga_id, 1, encode_frame(now, [started])), row)
+        if not holder:
+            return saga_id
+        await self._same_input(saga, key, holder, raw)
+        return holder
+
+    async def _same_input(self, saga: Saga[Any, Any], key: str, holder: str, raw: msgspec.Raw) -> None:
+        """The key's saga must have been started with the same input, as today's type reads it."""
+        canonical = saga.canonical_input(raw)
+        try:
+            state = await self._reader.state(holder)
+        except NotFound:
+            row = await self._store.key(saga.name, key)
+            same = row is not None and row.input_hash == _hash(canonical)
+        else:
+            try:
+                same = saga.canonical_input(state.input) == canonical
+            except UsageError:
+                same = False
+        if not same:
+            raise KeyConflict(
+                f"the key {key!r} of {saga.name} belongs to saga {holder}, started with another input; "
+                f"use another key, or the same input"
+            )
+
+    def _definition(self, saga: Saga[Any, Any] | str) -> Saga[Any, Any]:
+        if isinstance(saga, Saga):
+            if self._sagas.get((saga.name, saga.version)) is not saga:
+                raise UsageError(
+                    f"saga {saga.name} version {saga.version} is not registered: add it to Orchestrator(sagas=[...])",
+                    code="AM2022",
+                )
+            return saga
+        found = self._latest.get(saga)
+        if found is None:
+            names = ", ".join(sorted(self._latest)) or "none"
+            raise NotFound(f"no saga named {saga!r} is registered; registered: {names}", code="AM3006")
+        return found
+
+    # --- looking ---------------------------------------------------------------------------------------
+
+    def handle(self, saga_id: str) -> Handle[Any]:
+        """A handle for a saga's id; nothing is asked of the store yet."""
+        return Handle(self, saga_id)
+
+    async def get(self, saga_id: str) -> SagaView:
+        """The whole of one saga. Raises NotFound."""
+        return await self._reader.view(saga_id)
+
+    async def history(self, saga_id: str) -> History:
+        """Its journal, event by event, oldest first. Raises NotFound."""
+        return await self._reader.history(saga_id)
+
+    async def list(
+        self,
+        *,
+        status: SagaStatus | str | Iterable[SagaStatus | str] = (),
+        name: str = "",
+        key: str = "",
+        hold: str = "",
+        correlation: Mapping[str, str] | None = None,
+        anomalous: bool | None = None,
+        followup_failed: bool | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[SagaView]:
+        """Sagas, newest first; every argument narrows the list, `limit` ends it.
+
+        Raises:
+            UsageError: no such status.
+        """
+        which = _filter(status, name, key, hold, correlation, anomalous, followup_failed)
+        before, left = "", limit
+        while left is None or left > 0:
+            page = await self._store.summaries(which, before=before, limit=PAGE_MAX if left is None else min(left, PAGE_MAX))
+            for summary in page:
+                yield view_of_summary(summary)
+            if not page:
+                return
+            before = page[-1].saga_id
+            left = None if left is None else left - len(page)
+
+    async def _outcome(self, saga_id: str) -> Any:
+        """Wait for an end (or a parking) and give or raise it."""
+        pause = _POLL_S
+        while True:
+            engine = self._engine()
+            actor = None if engine is None else engine.actors.get(saga_id)
+            if actor is not None and not actor.dead:
+                state = actor.state
+                if actor.outcome_known or (has_outcome(state) and actor.durable_seq == state.seq):
+                    return outcome(state, actor.saga)
+                await actor.next_news()
+                continue
+            state = await self._reader.state(saga_id)
+            if has_outcome(state):
+                assert state.started is not None
+                return outcome(state, self._sagas.get((state.started.name, state.started.version)))
+            self._raise_failure()
+            if engine is not None and saga_id not in engine.held and await self._taken_up(engine, saga_id):
+                continue
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, _POLL_MAX_S)
+
+    async def _taken_up(self, engine: Engine, saga_id: str) -> bool:
+        """Take a sleeping saga into memory to watch it; False when it cannot be watched here."""
+        try:
+            actor = await engine.load(saga_id)
+        except (StoreError, NotFound):
+            return False
+        except Exception:  # noqa: BLE001 -- on hold: it is watched through the store
+            return False
+        return not actor.dead and engine.actors.get(saga_id) is actor
+
+    # --- acting ----------------------------------------------------------------------------------------
+
+    async def signal(self, saga_id: str, name: str, payload: Any = None, *, id: str = "") -> bool:
+        """Give a saga a signal; kept also before its wait is reached.
+
+        Parameters:
+            name: the name of a `wait_for` of the saga.
+            payload: a value of the wait's type.
+            id: deduplicates: a second signal of the same id does nothing.
+
+        Returns:
+            True when it is journalled; False when it is queued for an orchestrator that is not there.
+
+        Raises:
+            NotFound: no such saga or wait. Conflict: the saga has ended. PayloadError: a wrong payload.
+        """
+        raw = codec.Codec(Any).encode(payload, what=f"the payload of signal {name!r}")
+        return await self._act(saga_id, Command(verb="signal", name=name, id=_checked_id(id), payload=raw, has_payload=True))
+
+    async def cancel(self, saga_id: str, *, reason: str, actor: str | None = None) -> bool:
+        """Turn a saga back. Raises Conflict after its pivot or end, NotFound."""
+        return await self._act(saga_id, _verb("cancel", reason, actor))
+
+    async def retry(self, saga_id: str, *, reason: str, actor: str | None = None) -> bool:
+        """Call again whatever is parked, poisoned or backing off; forward, with a fresh deadline.
+
+        Raises:
+            Conflict: nothing of it can be called. NotFound.
+        """
+        return await self._act(saga_id, _verb("retry", reason, actor))
+
+    async def resolve(
+        self, saga_id: str, step: str, *, outcome: Literal["done", "not_done"], result: Any = None,
+        reason: str, actor: str | None = None,
+    ) -> bool:  # fmt: skip
+        """Say what became of a step, as a person who looked.
+
+        Parameters:
+            step: its path.
+            outcome: turning back, "done": its compensation was done by hand, "not_done": its action
+                never took effect. Going forward, "done": it took effect, "not_done": it did not.
+            result: the step's result, when something reads it.
+
+        Raises:
+            Conflict: the step's state does not allow it. NotFound. UsageError: a result is missing or wrong.
+        """
+        has_result = result is not None
+        raw = codec.Codec(Any).encode(result, what=f"the result of {step}") if has_result else msgspec.Raw(b"null")
+        command = _verb("resolve", reason, actor, step=step, outcome=outcome, payload=raw, has_payload=has_result)
+        return await self._act(saga_id, command)
+
+    async def skip(self, saga_id: str, step: str, *, reason: str, actor: str | None = None) -> bool:
+        """Leave out an owed compensation, or a post-pivot step nobody reads; the saga ends `closed`."""
+        return await self._act(saga_id, _verb("skip", reason, actor, step=step))
+
+    async def pause(self, saga_id: str, *, reason: str, actor: str | None = None) -> bool:
+        """Begin no attempt any more, compensations included. Raises Conflict, NotFound."""
+        return await self._act(saga_id, _verb("pause", reason, actor))
+
+    async def resume(self, saga_id: str, *, reason: str, actor: str | None = None) -> bool:
+        """Undo `pause`; a deadline that passed meanwhile is applied now. Raises Conflict, NotFound."""
+        return await self._act(saga_id, _verb("resume", reason, actor))
+
+    async def _act(self, saga_id: str, command: Command) -> bool:
+        self._raise_failure()
+        patience_s = milliseconds(self._settings.patience) / 1000
+        engine = self._engine()
+        if engine is None:
+            return await self._post(saga_id, command, patience_s)
+        task = asyncio.ensure_future(apply(engine, saga_id, command))
+        done, _ = await asyncio.wait([task], timeout=patience_s)
+        if not done:
+            task.add_done_callback(_forget)  # a cancel that waits for its pivot: asked for, not yet decided
+            return False
+        task.result()
+        return True
+
+    async def _post(self, saga_id: str, command: Command, patience_s: float) -> bool:
+        """Through the inbox: the lease's holder applies it and answers."""
+        await self._reader.state(saga_id)  # NotFound, before anything is queued
+        command_id = await self._store.post(saga_id, encode_command(command), now=self._clock.now_ms())
+        loop = asyncio.get_running_loop()
+        until = loop.time() + patience_s
+        pause = _POLL_S / 2
+        if await self._store.holder(now=self._clock.now_ms()) is None:
+            return False
+        while loop.time() < until:
+            row = await self._store.command(command_id)
+            if row is not None and row.done:
+                if row.error:
+                    raise decode_error(row.error)
+                return True
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, _POLL_MAX_S / 4)
+        return False
+
+
+def _forget(task: asyncio.Future[bool]) -> None:
+    if not task.cancelled():
+        task.exception()
+
+
+def _by_version(sagas: Iterable[Saga[Any, Any]]) -> dict[tuple[str, int], Saga[Any, Any]]:
+    found: dict[tuple[str, int], Saga[Any, Any]] = {}
+    for saga in sagas:
+        if not isinstance(saga, Saga):
+            raise UsageError(f"Orchestrator(sagas=[...]): {saga!r} is no Saga", code="AM2023")
+        other = found.setdefault((saga.name, saga.version), saga)
+        if other is not saga:
+            raise DefinitionError(
+                f"two definitions of {saga.name} version {saga.version}: give one another version", code="AM1150"
+            )
+    return found
+
+
+def _by_type(resources: Iterable[object], sagas: Iterable[Saga[Any, Any]]) -> dict[type, object]:
+    found = {type(resource): resource for resource in resources}
+    for saga in sagas:
+        for kind in saga.resources:
+            if kind in found:
+                continue
+            fitting = [resource for resource in found.values() if isinstance(resource, kind)]
+            if len(fitting) != 1:
+                raise UsageError(
+                    f"saga {saga.name} needs a resource of type {kind.__name__}, and {len(fitting)} were given: "
+                    f"Orchestrator(resources=[...]) must hold exactly one",
+                    code="AM2024",
+                )
+            found[kind] = fitting[0]
+    return found
+
+
+def _settings(given: dict[str, Any]) -> Settings:
+    try:
+        return Settings(**given)
+    except TypeError as error:
+        known = ", ".join(Settings.__dataclass_fields__)
+        raise UsageError(f"Orchestrator(...): {error}; settings are: {known}", code="AM2025") from error
+
+
+def _hash(canonical: bytes) -> str:
+    return hashlib.blake2b(canonical, digest_size=16).hexdigest()
+
+
+def _verb(verb: str, reason: str, actor: str | None, **more: Any) -> Command:
+    for name, text in (("reason", reason), ("actor", actor or "")):
+        if not isinstance(text, str) or len(text) > REASON_CHARS_MAX:
+            raise UsageError(f"{verb}({name}=...): give a text of at most {REASON_CHARS_MAX} characters", code="AM2013")
+    if not reason.strip():
+        raise UsageError(f"{verb}(reason=...): say why; it is kept in the journal", code="AM2013")
+    return Command(verb=verb, reason=reason, actor=actor or "", **more)
+
+
+def _checked_key(key: str | None) -> str:
+    if key is None:
+        return ""
+    if not isinstance(key, str) or not 1 <= len(key) <= KEY_CHARS_MAX:
+        raise UsageError(f"start(key={key!r}): give a text of 1 to {KEY_CHARS_MAX} characters", code="AM2014")
+    return key
+
+
+def _checked_id(signal_id: str) -> str:
+    if not isinstance(signal_id, str) or len(signal_id) > KEY_CHARS_MAX:
+        raise UsageError(f"signal(id={signal_id!r}): give a text of at most {KEY_CHARS_MAX} characters", code="AM2015")
+    return signal_id
+
+
+def _checked_correlation(correlation: Mapping[str, str] | None) -> dict[str, str]:
+    labels = dict(correlation or {})
+    if len(labels) > CORRELATION_ENTRIES_MAX:
+        raise UsageError(f"start(correlation=...): at most {CORRELATION_ENTRIES_MAX} entries", code="AM2016")
+    for name, value in labels.items():
+        for text in (name, value):
+            if not isinstance(text, str) or not 1 <= len(text) <= CORRELATION_CHARS_MAX:
+                raise UsageError(
+                    f"start(correlation={{{name!r}: {value!r}}}): both are texts of 1 to {CORRELATION_CHARS_MAX} characters",
+                    code="AM2016",
+                )
+    return labels
+
+
+def _filter(
+    status: SagaStatus | str | Iterable[SagaStatus | str], name: str, key: str, hold: str,
+    correlation: Mapping[str, str] | None, anomalous: bool | None, followup_failed: bool | None,
+) -> Filter:  # fmt: skip
+    wanted = (status,) if isinstance(status, str) else tuple(status)
+    for each in wanted:
+        if each not in {known.value for known in SagaStatus}:
+            known = ", ".join(SagaStatus)
+            raise UsageError(f"list(status={each!r}): no such status; there are: {known}", code="AM2017")
+    return Filter(
+        status=tuple(str(each) for each in wanted), name=name, key=key, hold=hold,
+        correlation=tuple(sorted((correlation or {}).items())), anomalous=anomalous, followup_failed=followup_failed,
+    )  # fmt: skip
+
+

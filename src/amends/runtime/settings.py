@@ -1,0 +1,54 @@
+"""What a user may set about an orchestrator, checked once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import UsageError
+from ..limits import DEATHS_MAX
+from ..policies.durations import Duration, milliseconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Limits and lengths of one orchestrator.
+
+    Parameters:
+        concurrency: calls of actions, compensations and probes at a time.
+        threads: sync functions at a time.
+        admission: sagas in memory above which `start` waits; sleeping ones are not in memory.
+        lease: how long the lease lasts without a renewal.
+        grace: how long running calls may go on at shutdown, before they are cut and handed over.
+        poll: how often commands and starts of other processes are looked for.
+        horizon: sagas whose next due time is further away are not kept in memory.
+        deaths_max: process deaths in a row during one step before it is poison.
+        patience: how long a verb waits to be applied before it reports "queued".
+
+    Raises:
+        UsageError: a value out of range.
+    """
+
+    concurrency: int = 1_000
+    threads: int = 32
+    admission: int = 10_000
+    lease: Duration = "10s"
+    grace: Duration = "10s"
+    poll: Duration = "100ms"
+    horizon: Duration = "1m"
+    deaths_max: int = DEATHS_MAX
+    patience: Duration = "10s"
+
+    def __post_init__(self) -> None:
+        for name in ("concurrency", "threads", "admission", "deaths_max"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise UsageError(f"Orchestrator({name}={value!r}): give a whole number of at least 1", code="AM2020")
+        for name in ("lease", "poll", "horizon", "patience"):
+            if milliseconds(getattr(self, name), what=f"Orchestrator({name}=)") < 1:
+                raise UsageError(f"Orchestrator({name}=): give a duration above zero", code="AM2020")
+        milliseconds(self.grace, what="Orchestrator(grace=)")
+
+    @property
+    def horizon_ms(self) -> int:
+        """The horizon, in milliseconds."""
+        return milliseconds(self.horizon)

@@ -1,0 +1,220 @@
+"""What users see of a saga: views, made from the journal and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from ..core.events import Event, Frame
+from ..core.graph import Graph, Kind
+from ..core.state import SagaState, stays
+from ..core.summary import Summary, hold_of
+from ..core.transitions import SagaStatus, StepStatus
+
+
+@dataclass(frozen=True, slots=True)
+class StepView:
+    """One step, wait or sleep of a saga.
+
+    Attributes:
+        path: its name, with a scope's prefix.
+        kind: "step", "wait" or "sleep".
+        status: where it stands.
+        attempts: calls of the action begun so far.
+        compensation_attempts: calls of the compensation begun so far.
+        unknown: whether some attempt may have taken effect that nothing has settled.
+        result: what it returned, as plain JSON; None when there is none.
+        error: the last error of the action or probe.
+        compensation_error: the last error of the compensation.
+        reason: why it is parked or owed, "" otherwise.
+        due: when it is tried again or its time is over, None for no time.
+    """
+
+    path: str
+    kind: str
+    status: StepStatus
+    attempts: int = 0
+    compensation_attempts: int = 0
+    unknown: bool = False
+    result: Any = None
+    error: str = ""
+    compensation_error: str = ""
+    reason: str = ""
+    due: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SagaView:
+    """One saga. `steps`, `input`, `result`, `errors` and `stays` are filled by `get`, not by `list`.
+
+    Attributes:
+        id: the saga's id.
+        name: its definition's name.
+        version: its definition's version.
+        status: where it stands.
+        step: the path of the step it is at, or was at last.
+        cause: why it turned back or stopped, in one line; "" while all is well.
+        hold: what it waits for: timer, signal, retry, manual, version, poison, paused; "" for nothing.
+        key: its start key, "" for none.
+        correlation: what it was started with.
+        started_at, updated_at, ended_at, deadline: aware times; None for not (yet) there.
+        paused, anomalous, followup_failed: its flags.
+        stays: for a closed saga, the steps whose effect stays.
+    """
+
+    id: str
+    name: str
+    version: int
+    status: SagaStatus
+    step: str
+    cause: str
+    hold: str
+    key: str
+    correlation: Mapping[str, str]
+    started_at: datetime
+    updated_at: datetime
+    ended_at: datetime | None
+    deadline: datetime | None
+    paused: bool
+    anomalous: bool
+    followup_failed: bool
+    seq: int
+    steps: tuple[StepView, ...] = ()
+    input: Any = None
+    result: Any = None
+    errors: tuple[str, ...] = ()
+    stays: tuple[str, ...] = ()
+
+    def __getitem__(self, path: str) -> StepView:
+        """The step at `path`. Raises KeyError."""
+        for step in self.steps:
+            if step.path == path:
+                return step
+        raise KeyError(path)
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """One event of a saga's journal.
+
+    Attributes:
+        seq: the frame it stands in; events of one frame share it.
+        at: when the frame was decided.
+        event: the event's name, such as "ActionStarted".
+        step: the path of the step it concerns, "" for the saga itself.
+        details: its other fields, as plain JSON values.
+    """
+
+    seq: int
+    at: datetime
+    event: str
+    step: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+def when(at_ms: int) -> datetime:
+    """Milliseconds since the epoch as an aware time."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC)
+
+
+def _maybe(at_ms: int) -> datetime | None:
+    return when(at_ms) if at_ms else None
+
+
+def view_of_summary(summary: Summary) -> SagaView:
+    """A list's line."""
+    return SagaView(
+        id=summary.saga_id,
+        name=summary.name,
+        version=summary.version,
+        status=SagaStatus(summary.status),
+        step=summary.step,
+        cause=summary.cause,
+        hold=hold_of(summary),
+        key=summary.key,
+        correlation=dict(summary.correlation),
+        started_at=when(summary.started),
+        updated_at=when(summary.updated),
+        ended_at=_maybe(summary.ended),
+        deadline=_maybe(summary.deadline),
+        paused=summary.paused,
+        anomalous=summary.anomalous,
+        followup_failed=summary.followup_failed,
+        seq=summary.seq,
+    )
+
+
+def view_of(summary: Summary, state: SagaState, result: Any) -> SagaView:
+    """The whole of one saga."""
+    base = view_of_summary(summary)
+    return SagaView(
+        **{name: getattr(base, name) for name in SagaView.__slots__ if name not in _FULL},
+        steps=tuple(step_views(state)),
+        input=msgspec.json.decode(state.input),
+        result=result,
+        errors=tuple(state.errors),
+        stays=tuple(state.nodes[index].path for index in stays(state)) if state.status is SagaStatus.CLOSED else (),
+    )
+
+
+_FULL = ("steps", "input", "result", "errors", "stays")
+_KINDS = {Kind.STEP: "step", Kind.WAIT: "wait", Kind.SLEEP: "sleep"}
+
+
+def step_views(state: SagaState) -> list[StepView]:
+    """The steps, waits and sleeps of a saga, in the order of its definition."""
+    views = []
+    for node in state.nodes:
+        kind = _KINDS.get(node.kind)
+        if kind is None:
+            continue
+        slot = state.slots[node.index]
+        if slot is None:
+            views.append(StepView(node.path, kind, StepStatus.PENDING))
+            continue
+        due = state.due.get(node.index, 0)
+        views.append(
+            StepView(
+                node.path,
+                kind,
+                slot.status,
+                slot.calls,
+                slot.undo_calls,
+                slot.unknown,
+                None if slot.result is None else msgspec.json.decode(slot.result),
+                slot.error,
+                slot.undo_error,
+                slot.reason,
+                _maybe(due),
+            )
+        )
+    return views
+
+
+def history_of(graph: Graph, frames: Sequence[tuple[int, Frame]]) -> list[HistoryEntry]:
+    """The journal as people read it."""
+    entries = []
+    for seq, frame in frames:
+        for event in frame.events:
+            entries.append(_entry(graph, seq, frame.at, event))
+    return entries
+
+
+def _entry(graph: Graph, seq: int, at: int, event: Event) -> HistoryEntry:
+    details: dict[str, Any] = {}
+    step = ""
+    for name in event.__struct_fields__:
+        value = getattr(event, name)
+        if name == "node":
+            step = graph.nodes[value].path if value >= 0 else ""
+        elif isinstance(value, msgspec.Raw):
+            details[name] = msgspec.json.decode(value)
+        elif name == "stays":
+            details[name] = [graph.nodes[index].path for index in value]
+        else:
+            details[name] = value
+    return HistoryEntry(seq, when(at), type(event).__name__, step, details)

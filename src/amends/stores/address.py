@@ -1,0 +1,47 @@
+"""From a store's address to the store.
+
+Rules of this file: a backend is imported when its address asks for it, and not before. Nothing is
+opened or made here; `Store.open` does that.
+"""
+
+from __future__ import annotations
+
+from ..errors import UsageError
+from .base import Store
+
+_KNOWN = "sqlite:///relative.db, sqlite:////absolute/path.db, or sqlite:// for memory"
+
+
+def open_address(address: str) -> Store:
+    """The store for an address, not yet opened.
+
+    Parameters:
+        address: `sqlite:///relative.db`, `sqlite:////absolute.db`, or `sqlite://` for memory.
+
+    Raises:
+        UsageError: no store of this release has such an address.
+    """
+    scheme, separator, rest = address.partition("://")
+    if not separator:
+        raise UsageError(f"{address!r} is not a store address; write {_KNOWN}", code="AM2202")
+    if scheme in ("postgresql", "postgres"):
+        raise UsageError(
+            f"PostgreSQL comes with a later release; this one opens {_KNOWN}", code="AM2203"
+        )  # the address is not repeated: it may hold a password
+    if scheme != "sqlite":
+        raise UsageError(f"no store has addresses of the kind {scheme!r}; write {_KNOWN}", code="AM2202")
+    return _sqlite(address, rest)
+
+
+def _sqlite(address: str, rest: str) -> Store:
+    if rest in ("", "/:memory:"):
+        from .memory import MemoryStore
+
+        return MemoryStore()
+    if not rest.startswith("/") or rest == "/" or "\0" in rest:
+        raise UsageError(
+            f"{address!r} names no file: after sqlite:// comes a slash, then the path; {_KNOWN}", code="AM2202"
+        )
+    from .sqlite import SQLiteStore
+
+    return SQLiteStore(rest[1:])

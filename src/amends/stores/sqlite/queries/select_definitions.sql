@@ -1,0 +1,1 @@
+SELECT name, version, fingerprint, structure FROM amends_definitions ORDER BY name, version

@@ -1,0 +1,1 @@
+SELECT fingerprint FROM amends_definitions WHERE name = ?1 AND version = ?2

@@ -1,0 +1,174 @@
+"""Everything that reads: functions on the reader's connection, in its thread.
+
+Rules of this file: many rows come as one, with JSON for what is small and one blob for all bodies.
+The driver waits for the interpreter's lock at every row, which beside a busy event loop costs
+milliseconds each; so a page of rows must cost one step.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ...core.summary import Summary, hold_of
+from ..base import CommandRow, DefinitionRow, Filter, FrameRow, KeyRow, Lease, OpenRow, Owner
+from ..owner import is_gone
+from ..projection import Paths, fold_row, paths_of
+from .faults import when_opening, when_reading
+from .filter import conditions
+from .sql import query
+
+_Index = list[tuple[str, int, int]]
+_index = msgspec.json.Decoder(_Index)
+_open_rows = msgspec.json.Decoder(list[OpenRow])
+_command_rows = msgspec.json.Decoder(list[tuple[int, str, str]])
+_summaries = msgspec.json.Decoder(list[Summary])
+
+
+class Folded(NamedTuple):
+    """A step of the projection: the mark it begins at, the mark it ends at, its frames, the rows to write."""
+
+    before: int
+    after: int
+    frames: int
+    rows: str
+
+
+class Reader:
+    """A connection that only reads.
+
+    Parameters:
+        path: the database file, opened and migrated before.
+        busy_s: how long a read waits for another program's lock, in seconds.
+    """
+
+    def __init__(self, path: Path, busy_s: float) -> None:
+        self._path = path
+        self._busy_s = busy_s
+        self._paths: Paths = {}
+
+    def connect(self) -> sqlite3.Connection:
+        """Open, for reading only."""
+        try:
+            db = sqlite3.connect(self._path, timeout=self._busy_s, isolation_level=None)
+            db.execute("PRAGMA query_only = ON")
+            return db
+        except sqlite3.Error as error:
+            raise when_opening(error, self._path) from error
+
+    def holder(self, db: sqlite3.Connection, now: int) -> Lease | None:
+        """The lease in force."""
+        epoch, expires, *held = self._one(db, "select_lease")
+        if not held[0] or expires <= now or is_gone(Owner(*held)):
+            return None
+        return Lease(epoch, held[0], expires)
+
+    def commands(self, db: sqlite3.Connection, limit: int) -> list[CommandRow]:
+        """The oldest unanswered commands."""
+        rows = _command_rows.decode(self._one(db, "select_commands", limit)[0])
+        return [CommandRow(number, saga_id, bytes.fromhex(body)) for number, saga_id, body in rows]
+
+    def command(self, db: sqlite3.Connection, command_id: int) -> CommandRow | None:
+        """A command, answered or not."""
+        row = self._one(db, "select_command", command_id)
+        return CommandRow(row[0], row[1], row[2], bool(row[3]), row[4]) if row else None
+
+    def open_sagas(
+        self, db: sqlite3.Connection, after: int, due_from: int, due_before: int, limit: int
+    ) -> list[OpenRow]:
+        """A page of the open set."""
+        return _open_rows.decode(self._one(db, "select_open", after, due_from, due_before, limit)[0])
+
+    def frames(self, db: sqlite3.Connection, saga_ids: Sequence[str]) -> dict[str, list[FrameRow]]:
+        """The journals of these sagas."""
+        index, bodies = self._one(db, "select_frames", msgspec.json.encode(saga_ids).decode())
+        found: dict[str, list[FrameRow]] = {}
+        for row in _unpacked(_index.decode(index), bodies):
+            found.setdefault(row.saga_id, []).append(row)
+        return found
+
+    def key(self, db: sqlite3.Connection, name: str, key: str) -> KeyRow | None:
+        """The start key's row."""
+        row = self._one(db, "select_key", name, key)
+        return KeyRow(*row) if row else None
+
+    def definitions(self, db: sqlite3.Connection) -> list[DefinitionRow]:
+        """All registered definitions."""
+        with self._reading():
+            return [DefinitionRow(*row) for row in db.execute(query("select_definitions"))]
+
+    # -- the projection --------------------------------------------------------------------------
+
+    def position(self, db: sqlite3.Connection) -> int:
+        """The journal's last position."""
+        return int(self._one(db, "select_position")[0])
+
+    def projected(self, db: sqlite3.Connection) -> int:
+        """The projection's high-water mark."""
+        return int(self._one(db, "select_projected")[0])
+
+    def unprojected(self, db: sqlite3.Connection, limit: int) -> Folded:
+        """Fold what comes after the mark."""
+        before, after, index, bodies, known = self._one(db, "select_unprojected", limit)
+        rows = list(_unpacked(_index.decode(index), bodies))
+        if not rows:
+            return Folded(before, before, 0, "")
+        if any(row.seq == 1 for row in rows):
+            self._paths = paths_of(self.definitions(db))
+        folded: dict[str, Summary] = {summary.saga_id: summary for summary in _summaries.decode(known)}
+        for row in rows:
+            folded[row.saga_id] = fold_row(folded.get(row.saga_id), row, self._paths)
+        listed = msgspec.json.encode([_listed(summary) for summary in folded.values()])
+        return Folded(before, after, len(rows), listed.decode())
+
+    def summaries(self, db: sqlite3.Connection, which: Filter, before: str, limit: int) -> list[Summary]:
+        """A page of the list, newest first."""
+        text, values = conditions(which, before)
+        with self._reading():
+            row = db.execute(query("select_summaries").replace("{conditions}", text), [*values, limit]).fetchone()
+        return _summaries.decode(row[0])
+
+    def count(self, db: sqlite3.Connection, which: Filter) -> int:
+        """How many summaries match."""
+        text, values = conditions(which)
+        with self._reading():
+            return int(db.execute(query("count_summaries").replace("{conditions}", text), values).fetchone()[0])
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _one(self, db: sqlite3.Connection, name: str, *bound: Any) -> Any:
+        with self._reading():
+            return db.execute(query(name), bound).fetchone()
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise when_reading(error, self._path) from error
+
+
+def _unpacked(index: _Index, bodies: bytes | None) -> Iterator[FrameRow]:
+    at, blob = 0, bodies or b""
+    for saga_id, seq, size in index:
+        yield FrameRow(saga_id, seq, blob[at : at + size])
+        at += size
+
+
+def _listed(summary: Summary) -> tuple[Any, ...]:
+    return (
+        summary.saga_id,
+        summary.name,
+        summary.status,
+        summary.key,
+        hold_of(summary),
+        summary.anomalous,
+        summary.followup_failed,
+        summary,
+        summary.correlation,
+    )

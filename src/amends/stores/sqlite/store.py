@@ -1,0 +1,169 @@
+"""SQLiteStore: the Store protocol on one file.
+
+Rules of this file: no SQL and no threads of its own; it hands each verb to the writer's thread or to
+the reader's, and knows which of the two it belongs to.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from ...core.summary import Summary
+from ..base import Batch, CommandRow, DefinitionRow, Filter, FrameRow, KeyRow, Lease, OpenRow, Owner
+from ..messages import refuse_nul, store_closed
+from .reader import Reader
+from .thread import ConnectionThread
+from .writer import Writer
+
+T = TypeVar("T")
+
+_PROJECT_FRAMES = 2_000  # frames folded per step when a list brings the projection up
+
+
+class SQLiteStore:
+    """A Store in an SQLite file: WAL, `synchronous=FULL`, one writer thread, one reader thread.
+
+    Parameters:
+        path: the database file; it is made when there is none.
+        busy_ms: how long to wait for another program's lock before StoreUnavailable, milliseconds.
+    """
+
+    def __init__(self, path: str | Path, *, busy_ms: int = 5_000) -> None:
+        self.path = Path(path)
+        self.address = f"sqlite:///{self.path}"
+        self._writer = Writer(self.path, busy_ms / 1_000)
+        self._reader = Reader(self.path, busy_ms / 1_000)
+        self._writing: ConnectionThread | None = None
+        self._reading: ConnectionThread | None = None
+
+    async def open(self) -> None:
+        """Connect, check and migrate. Raises StoreUnusable, StoreUnavailable or StoreFailed."""
+        if self._writing is not None:
+            return
+        self._writing = ConnectionThread("amends-sqlite-writer", self._writer.connect)
+        self._reading = ConnectionThread("amends-sqlite-reader", self._reader.connect)
+        try:
+            await self._writing.open()
+            await self._reading.open()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Finish what was handed over, and give connections and threads back. May be called twice."""
+        for thread in (self._reading, self._writing):
+            if thread is not None:
+                thread.close()
+        self._writing = self._reading = None
+
+    async def _write(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        if self._writing is None:
+            raise store_closed(self.address)
+        return await self._writing.run(job)
+
+    async def _read(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        if self._reading is None:
+            raise store_closed(self.address)
+        return await self._reading.run(job)
+
+    # -- the lease's holder ----------------------------------------------------------------------
+
+    async def acquire(self, owner: Owner, *, ttl_ms: int, now: int) -> Lease | None:
+        """The lease with the next epoch, or None while a living holder's has not expired."""
+        return await self._write(lambda db: self._writer.acquire(db, owner, ttl_ms, now))
+
+    async def renew(self, lease: Lease, *, ttl_ms: int, now: int) -> Lease:
+        """The same epoch with a later `expires`. Raises LeaseLost."""
+        return await self._write(lambda db: self._writer.renew(db, lease, ttl_ms, now))
+
+    async def release(self, lease: Lease) -> None:
+        """Give the lease up, so that another may take it at once. Raises LeaseLost."""
+        await self._write(lambda db: self._writer.release(db, lease))
+
+    async def holder(self, *, now: int) -> Lease | None:
+        """The lease in force, or None when nobody holds a live one."""
+        return await self._read(lambda db: self._reader.holder(db, now))
+
+    async def commit(self, lease: Lease, batch: Batch) -> dict[str, str]:
+        """Apply a batch durably; see Store.commit. The batch must not change until this returns."""
+        if batch.keys:
+            refuse_nul(batch.keys)
+        return await self._write(lambda db: self._writer.commit(db, lease, batch))
+
+    # -- anybody ---------------------------------------------------------------------------------
+
+    async def start(self, frame: FrameRow, key: KeyRow | None) -> str:
+        """Append a saga's frame 1 and open it, without a lease; see Store.start."""
+        if key is not None:
+            refuse_nul([key])
+        return await self._write(lambda db: self._writer.start(db, frame, key))
+
+    async def post(self, saga_id: str, body: bytes, *, now: int) -> int:
+        """Put a command into the inbox; its id."""
+        return await self._write(lambda db: self._writer.post(db, saga_id, body, now))
+
+    async def command(self, command_id: int) -> CommandRow | None:
+        """A command with its answer, if it has one."""
+        return await self._read(lambda db: self._reader.command(db, command_id))
+
+    async def register(self, rows: Sequence[DefinitionRow]) -> None:
+        """Remember definitions. Raises Conflict when a (name, version) has another fingerprint."""
+        await self._write(lambda db: self._writer.register(db, rows))
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    async def changed(self) -> bool:
+        """Whether another connection than this store's wrote since the last call."""
+        return await self._write(self._writer.changed)
+
+    async def commands(self, *, limit: int) -> list[CommandRow]:
+        """The oldest unanswered commands."""
+        return await self._read(lambda db: self._reader.commands(db, limit))
+
+    async def open_sagas(self, *, after: int, due_from: int, due_before: int, limit: int) -> list[OpenRow]:
+        """Open sagas with number > `after` and `due_from` <= due < `due_before`, by number."""
+        return await self._read(lambda db: self._reader.open_sagas(db, after, due_from, due_before, limit))
+
+    async def frames(self, saga_ids: Sequence[str]) -> dict[str, list[FrameRow]]:
+        """The journals of these sagas, each by seq; a saga without one is left out."""
+        return await self._read(lambda db: self._reader.frames(db, saga_ids))
+
+    async def key(self, name: str, key: str) -> KeyRow | None:
+        """The start key's row."""
+        return await self._read(lambda db: self._reader.key(db, name, key))
+
+    async def definitions(self) -> list[DefinitionRow]:
+        """All registered definitions."""
+        return await self._read(self._reader.definitions)
+
+    async def project(self, *, limit: int) -> int:
+        """Advance the summaries by at most `limit` frames; how many it folded."""
+        while True:
+            folded = await self._read(lambda db: self._reader.unprojected(db, limit))
+            if folded.frames == 0 or await self._write(partial(self._writer.project, folded=folded)):
+                return folded.frames
+
+    async def rebuild(self) -> None:
+        """Fold all summaries anew from the journal."""
+        await self._write(self._writer.clear_projection)
+        await self._bring_up()
+
+    async def summaries(self, which: Filter, *, before: str, limit: int) -> list[Summary]:
+        """Summaries with saga_id < `before` ("" for the newest), newest first; brings the projection up first."""
+        await self._bring_up()
+        return await self._read(lambda db: self._reader.summaries(db, which, before, limit))
+
+    async def count(self, which: Filter) -> int:
+        """How many summaries match; brings the projection up first."""
+        await self._bring_up()
+        return await self._read(lambda db: self._reader.count(db, which))
+
+    async def _bring_up(self) -> None:
+        # Up to where the journal ends now, and no further: a busy writer must not hold a list up for ever.
+        target = await self._read(self._reader.position)
+        while await self._read(self._reader.projected) < target:
+            await self.project(limit=_PROJECT_FRAMES)

@@ -1,0 +1,276 @@
+"""Everything that writes: functions on the writer's connection, in its thread.
+
+Rules of this file: a batch is one call into SQLite, and so one transaction with one fsync; the
+connection is in autocommit, and a refusal rolls all of it back. Everything else that writes is rare,
+and opens its transaction in the usual way.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from ...errors import AmendsError, StoreError, StoreFailed
+from ..base import Batch, DefinitionRow, FrameRow, KeyRow, Lease, Owner
+from ..messages import exists_already, gap_before, lease_lost, other_definition
+from ..owner import is_gone
+from .faults import check_path, refused_for_good, when_opening, when_writing
+from .reader import Folded
+from .schema import check, migrate
+from .sql import query, statements
+
+_encode = msgspec.json.encode
+
+_PART_BYTES_MAX = 256 * 1_048_576  # SQLite takes up to 10^9 bytes as one value
+
+
+class Writer:
+    """The one connection that writes to a file.
+
+    After a failed write it refuses every later one: a failed fsync is never tried again, for the
+    kernel may have dropped the pages it could not write.
+
+    Parameters:
+        path: the database file.
+        busy_s: how long a write waits for another program's lock, in seconds.
+    """
+
+    def __init__(self, path: Path, busy_s: float) -> None:
+        self._path = path
+        self._busy_s = busy_s
+        self._taken: dict[str, str] = {}
+        self._failed: StoreFailed | None = None
+        self._version = -1
+
+    def connect(self) -> sqlite3.Connection:
+        """Open, check, migrate. Raises StoreUnusable, StoreUnavailable or StoreFailed."""
+        check_path(self._path)
+        db: sqlite3.Connection | None = None
+        try:
+            db = sqlite3.connect(self._path, timeout=self._busy_s, isolation_level=None)
+            complete = check(db, self._path)
+            for statement in statements(query("configure")):
+                db.execute(statement).fetchall()
+            if not complete:
+                migrate(db, self._path)
+            db.create_function("amends_taken", 2, self._taken.__setitem__)
+            for name in ("apply_batch", "apply_projection"):
+                for statement in statements(query(name)):
+                    db.execute(statement)
+            self.changed(db)
+            return db
+        except sqlite3.Error as error:
+            if db is not None:
+                db.close()
+            raise when_opening(error, self._path) from error
+        except StoreError:
+            if db is not None:
+                db.close()
+            raise
+
+    # -- batches ---------------------------------------------------------------------------------
+
+    def commit(self, db: sqlite3.Connection, lease: Lease, batch: Batch) -> dict[str, str]:
+        """Apply a batch; see Store.commit."""
+        return self._apply(db, lease, batch)
+
+    def start(self, db: sqlite3.Connection, frame: FrameRow, key: KeyRow | None) -> str:
+        """Start a saga without a lease; see Store.start."""
+        batch = Batch(0, frames=[frame], opened=[frame.saga_id], keys=[key] if key else [])
+        try:
+            return self._apply(db, None, batch).get(frame.saga_id, "")
+        except AmendsError as error:
+            # A start that is sent again after its answer was lost is the same start.
+            if error.code == "AM4101" and self._holds(db, frame):
+                return ""
+            raise
+
+    def _apply(self, db: sqlite3.Connection, lease: Lease | None, batch: Batch) -> dict[str, str]:
+        self._taken.clear()
+        frames, at = batch.frames, _part(batch.frames, 0)
+        bound = _bound(lease.epoch if lease else 0, batch, frames[:at])
+        with self._writing() if at == len(frames) else self._transaction(db):
+            try:
+                db.execute(query("insert_batch"), bound)
+                while at < len(frames):
+                    # The rest of a batch too big for one value: its lease and number were just checked.
+                    end = _part(frames, at)
+                    bound = _bound(0, Batch(0, frames=frames[at:end], keys=batch.keys), frames[at:end])
+                    db.execute(query("insert_batch"), bound)
+                    at = end
+            except sqlite3.IntegrityError as error:
+                return self._refused(db, error, lease, *_described(batch))
+        return dict(self._taken)
+
+    def _refused(
+        self, db: sqlite3.Connection, error: sqlite3.Error, lease: Lease | None, index: str, keys: str
+    ) -> dict[str, str]:
+        said = str(error)
+        if said == "amends: applied before":
+            taken: dict[str, str] = msgspec.json.decode(db.execute(query("select_taken"), (keys,)).fetchone()[0])
+            return taken
+        if db.in_transaction:
+            db.execute("ROLLBACK")  # what an earlier part wrote must not be taken for what was there before
+        if said == "amends: lease lost" and lease is not None:
+            raise lease_lost(str(self._path), lease) from error
+        if said == "amends: gap":
+            raise gap_before(*_first(db, "select_gap", index)) from error
+        if error.sqlite_errorcode in (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY):
+            raise exists_already(*_first(db, "select_existing", index)) from error
+        raise error
+
+    def _holds(self, db: sqlite3.Connection, frame: FrameRow) -> bool:
+        with self._writing():
+            found = db.execute(
+                "SELECT body FROM amends_journal WHERE saga_id = ? AND seq = ?", (frame.saga_id, frame.seq)
+            ).fetchone()
+        return bool(found and found[0] == frame.body)
+
+    # -- the lease -------------------------------------------------------------------------------
+
+    def acquire(self, db: sqlite3.Connection, owner: Owner, ttl_ms: int, now: int) -> Lease | None:
+        """Take the lease, unless a living holder's has not expired."""
+        with self._transaction(db):
+            epoch, expires, *held = db.execute(query("select_lease")).fetchone()
+            if held[0] and expires > now and not is_gone(Owner(*held)):
+                return None
+            lease = Lease(epoch + 1, owner.id, now + ttl_ms)
+            db.execute(
+                query("take_lease"),
+                (
+                    lease.epoch,
+                    lease.expires,
+                    owner.id,
+                    owner.host,
+                    owner.boot_id,
+                    owner.pid,
+                    owner.process_started,
+                ),
+            )
+        return lease
+
+    def renew(self, db: sqlite3.Connection, lease: Lease, ttl_ms: int, now: int) -> Lease:
+        """Move the lease's end. Raises LeaseLost."""
+        self._on_lease(db, lease, "renew_lease", (lease.epoch, now + ttl_ms))
+        return Lease(lease.epoch, lease.owner, now + ttl_ms)
+
+    def release(self, db: sqlite3.Connection, lease: Lease) -> None:
+        """Give the lease up. Raises LeaseLost."""
+        self._on_lease(db, lease, "release_lease", (lease.epoch,))
+
+    def _on_lease(self, db: sqlite3.Connection, lease: Lease, name: str, bound: tuple[int, ...]) -> None:
+        with self._writing():
+            touched = db.execute(query(name), bound).rowcount
+        if touched == 0:
+            raise lease_lost(str(self._path), lease)
+
+    # -- the rest --------------------------------------------------------------------------------
+
+    def post(self, db: sqlite3.Connection, saga_id: str, body: bytes, now: int) -> int:
+        """Put a command into the inbox; its id."""
+        with self._writing():
+            return int(db.execute(query("insert_command"), (saga_id, body, now)).lastrowid or 0)
+
+    def register(self, db: sqlite3.Connection, rows: Sequence[DefinitionRow]) -> None:
+        """Remember definitions, all of them or none. Raises Conflict."""
+        with self._transaction(db):
+            for row in rows:
+                db.execute(query("insert_definition"), (row.name, row.version, row.fingerprint, row.structure))
+                (known,) = db.execute(query("select_fingerprint"), (row.name, row.version)).fetchone()
+                if known != row.fingerprint:
+                    raise other_definition(row, known)
+
+    def project(self, db: sqlite3.Connection, folded: Folded) -> bool:
+        """Write folded summaries; False when another has moved the mark meanwhile."""
+        with self._writing():
+            try:
+                db.execute(query("insert_projected"), (folded.before, folded.after, folded.rows))
+            except sqlite3.IntegrityError as error:
+                if str(error) == "amends: projected before":
+                    return False
+                raise
+        return True
+
+    def clear_projection(self, db: sqlite3.Connection) -> None:
+        """Forget every summary and set the mark to the journal's beginning."""
+        with self._transaction(db):
+            for statement in statements(query("clear_projection")):
+                db.execute(statement)
+
+    def changed(self, db: sqlite3.Connection) -> bool:
+        """Whether another connection wrote since the last call.
+
+        SQLite answers this per connection, and leaves a connection's own writes out; so it must be
+        asked on the one that writes.
+        """
+        with self._writing():
+            (version,) = db.execute("PRAGMA data_version").fetchone()
+        known, self._version = self._version, version
+        return bool(version != known)
+
+    # -- guards ----------------------------------------------------------------------------------
+
+    @contextmanager
+    def _transaction(self, db: sqlite3.Connection) -> Iterator[None]:
+        with self._writing():
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                db.execute("COMMIT")
+            except BaseException:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        if self._failed is not None:
+            raise refused_for_good(self._failed, self._path)
+        try:
+            yield
+        except sqlite3.Error as error:
+            sorted_out = when_writing(error, self._path)
+            if isinstance(sorted_out, StoreFailed):
+                self._failed = sorted_out
+            raise sorted_out from error
+
+
+def _part(frames: Sequence[FrameRow], begin: int) -> int:
+    """Where the part that begins at `begin` ends, so that its bodies fit into one bound value."""
+    size = 0
+    for at in range(begin, len(frames)):
+        size += len(frames[at].body)
+        if size > _PART_BYTES_MAX and at > begin:
+            return at
+    return len(frames)
+
+
+def _described(batch: Batch) -> tuple[str, str]:
+    return _encode([(row.saga_id, row.seq) for row in batch.frames]).decode(), _encode(batch.keys).decode()
+
+
+def _bound(epoch: int, batch: Batch, frames: Sequence[FrameRow]) -> tuple[int | str | bytes, ...]:
+    sets = (batch.opened, batch.keys, batch.closed, batch.due, batch.answered)
+    return (epoch, batch.number, *_packed(frames), *(_encode(each).decode() for each in sets))
+
+
+def _packed(frames: Sequence[FrameRow]) -> tuple[str, bytes]:
+    # The bodies begin at 2: SQLite takes the substr of an empty blob for NULL, so it is never empty.
+    at = 2
+    index: list[tuple[str, int, int, int]] = []
+    bodies = [b"\0"]
+    for saga_id, seq, body in [(row.saga_id, row.seq, row.body) for row in frames]:
+        size = len(body)
+        index.append((saga_id, seq, at, size))
+        bodies.append(body)
+        at += size
+    return _encode(index).decode(), b"".join(bodies)
+
+
+def _first(db: sqlite3.Connection, name: str, index: str) -> tuple[str, int]:
+    found = db.execute(query(name), (index,)).fetchone()
+    return (str(found[0]), int(found[1])) if found else ("of this batch", 1)

@@ -1,0 +1,112 @@
+"""Sagas built as `Graph`s directly, without functions or types, for tests of the kernel.
+
+    graph(step("a", compensation=True), parallel(step("b"), [step("c"), wait("ok")]), step("p", pivot=True))
+
+Times are far apart on purpose: a backoff (one second) is much shorter than a sleep, that than a wait's timeout,
+that than a key's life, and that than the deadline. So a test can say "the next thing due" and know what it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from amends.core.graph import Graph, Kind, Node, Policy
+from amends.policies.retry import Retry
+
+BACKOFF = 1_000
+SLEEP = 1_000_000
+WAIT = 10_000_000
+TTL = 100_000_000
+DEADLINE = 1_000_000_000
+TWICE = Retry(attempts=2, base=1, cap=1, jitter="none")
+UNTUNED = Policy(retry=TWICE, compensation_retry=TWICE, probe_retry=TWICE)
+
+
+@dataclass
+class Spec:
+    """A node on its way into a graph; `flags` are fields of `Node`, `tuning` fields of `Policy`."""
+
+    kind: Kind
+    name: str = ""
+    branches: list[list[Spec]] = field(default_factory=list)
+    flags: dict[str, Any] = field(default_factory=dict)
+    tuning: dict[str, Any] = field(default_factory=dict)
+
+
+def step(name: str, *, key_ttl: bool = False, attempts: int = 2, **flags: Any) -> Spec:
+    """A step, compensatable unless `compensation=False`, it is read-only, or after the pivot."""
+    plain = not (flags.get("read_only") or flags.get("pivot") or flags.get("retriable"))
+    flags.setdefault("compensation", plain)
+    tuning: dict[str, Any] = {"key_ttl_ms": TTL} if key_ttl else {}
+    if attempts != 2:
+        tuning["retry"] = Retry(attempts=attempts, base=1, cap=1, jitter="none")
+    return Spec(Kind.STEP, name, flags=flags, tuning=tuning)
+
+
+def parallel(*branches: Spec | list[Spec]) -> Spec:
+    """Branches side by side."""
+    return Spec(Kind.PARALLEL, branches=[branch if isinstance(branch, list) else [branch] for branch in branches])
+
+
+def choose(*branches: list[Spec]) -> Spec:
+    """One branch of several, the last one being `otherwise`."""
+    return Spec(Kind.CHOOSE, branches=list(branches))
+
+
+def wait(name: str, *, timeout: bool = False, on_timeout: list[Spec] | None = None, signal: str = "") -> Spec:
+    """A wait for a signal; its timeout turns back unless nodes are given."""
+    branches = [] if on_timeout is None else [on_timeout]
+    timed = timeout or on_timeout is not None
+    return Spec(Kind.WAIT, name, branches, {"signal": signal or name}, {"wait_ms": WAIT if timed else 0})
+
+
+def sleep(*, computed: bool = False) -> Spec:
+    """A sleep of constant or computed length."""
+    return Spec(Kind.SLEEP, flags={"computed": computed}, tuning={"sleep_ms": SLEEP})
+
+
+def graph(
+    *nodes: Spec, completed: list[Spec] | None = None, compensated: list[Spec] | None = None, deadline: bool = False
+) -> Graph:
+    """The compiled saga, indices in preorder as the compiler gives them."""
+    building = _Building()
+    root = building.sequence(list(nodes), -1, 0)
+    building.follow_up = True
+    after_completed = building.sequence(completed, -1, 0) if completed else -1
+    after_compensated = building.sequence(compensated, -1, 0) if compensated else -1
+    return Graph(
+        "saga", 1, tuple(n for n in building.nodes if n), tuple(building.policies), root, after_completed, after_compensated,
+        result=-1, deadline_ms=DEADLINE if deadline else 0,
+    )  # fmt: skip
+
+
+class _Building:
+    def __init__(self) -> None:
+        self.nodes: list[Node | None] = []
+        self.policies: list[Policy] = []
+        self.follow_up = False
+
+    def sequence(self, specs: list[Spec], parent: int, position: int) -> int:
+        return self.add(Spec(Kind.SEQUENCE), parent, position, specs)
+
+    def add(self, spec: Spec, parent: int, position: int, specs: list[Spec] | None = None) -> int:
+        index = len(self.nodes)
+        self.nodes.append(None)
+        self.policies.append(
+            Policy(**{name: getattr(UNTUNED, name) for name in Policy.__struct_fields__} | spec.tuning)
+        )
+        children = []
+        if specs is not None:
+            children = [self.add(child, index, place) for place, child in enumerate(specs)]
+        elif spec.kind is Kind.PARALLEL:
+            for place, branch in enumerate(spec.branches):
+                child = self.add(branch[0], index, place) if len(branch) == 1 else self.sequence(branch, index, place)
+                children.append(child)
+        else:
+            children = [self.sequence(branch, index, place) for place, branch in enumerate(spec.branches)]
+        path = spec.name or f"{spec.kind.name.lower()}#{index}"
+        self.nodes[index] = Node(
+            index, spec.kind, path, parent, position, tuple(children), follow_up=self.follow_up, **spec.flags
+        )
+        return index
