@@ -68,41 +68,41 @@ class BackOffice:
                 await self._settle_courier(saga_id, order_id)
             else:
                 self.acts[f"retry: {', '.join(sorted(parked))}"] += 1
-                await self.orchestrator.retry(saga_id, reason="the service is well again", actor=ACTOR)
+                _applied(await self.orchestrator.retry(saga_id, reason="the service is well again", actor=ACTOR))
         return str(view.status)
 
     async def _settle_capture(self, saga_id: str) -> None:
         answer = await self._desk("payment", "seal", {"saga_id": saga_id, "step": "capture_payment"})
         captured = answer.status_code == 200
         self.acts[f"resolve: the capture was {'done' if captured else 'never done'}"] += 1
-        await self.orchestrator.resolve(
-            saga_id,
-            "capture_payment",
-            outcome="done" if captured else "not_done",
-            result=answer.json() if captured else None,
-            reason="the payment service was asked, and sealed",
-            actor=ACTOR,
+        _applied(
+            await self.orchestrator.resolve(
+                saga_id,
+                "capture_payment",
+                outcome="done" if captured else "not_done",
+                result=answer.json() if captured else None,
+                reason="the payment service was asked, and sealed",
+                actor=ACTOR,
+            )
         )
 
     async def _settle_courier(self, saga_id: str, order_id: str) -> None:
         self._couriers += 1
+        step, verbs = "reserve_courier", self.orchestrator
         match self._couriers % 3:
             case 1:
                 self.acts["retry: the courier was called back"] += 1
                 await self._must("recall", order_id)
-                await self.orchestrator.retry(saga_id, reason="the courier was called back", actor=ACTOR)
+                applied = await verbs.retry(saga_id, reason="the courier was called back", actor=ACTOR)
             case 2:
                 self.acts["resolve: the courier's place was freed by hand"] += 1
                 await self._must("free", order_id)
-                await self.orchestrator.resolve(
-                    saga_id, "reserve_courier", outcome="done", reason="the place was freed by hand", actor=ACTOR
-                )
+                applied = await verbs.resolve(saga_id, step, outcome="done", reason="freed by hand", actor=ACTOR)
             case _:
                 self.acts["skip: the courier's place was written off"] += 1
                 await self._must("write_off", order_id)
-                await self.orchestrator.skip(
-                    saga_id, "reserve_courier", reason="the place was written off", actor=ACTOR
-                )
+                applied = await verbs.skip(saga_id, step, reason="the place was written off", actor=ACTOR)
+        _applied(applied)
 
     async def _must(self, act: str, order_id: str) -> None:
         (await self._desk("shipping", act, {"order_id": order_id})).raise_for_status()
@@ -110,3 +110,9 @@ class BackOffice:
     async def _desk(self, service: str, url: str, body: object) -> httpx2.Response:
         async with httpx2.AsyncClient(timeout=5) as client:
             return await client.post(f"{self.urls[service]}/desk/{url}", json=body)
+
+
+def _applied(applied: bool) -> None:
+    """A verb that was only queued: the worker is not there, and nothing after it would be true."""
+    if not applied:
+        raise RuntimeError("no worker applied the verb")

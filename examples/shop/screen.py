@@ -72,9 +72,10 @@ class Screen:
 
     def report(self, title: str, figures: Mapping[str, object]) -> None:
         """A table of figures."""
-        table = Table(title=title, title_justify="left", show_header=False)
+        table = Table(show_header=False)
         for name, figure in figures.items():
             table.add_row(name, str(figure))
+        self._report.print(f"\n{title}", markup=False)
         self._report.print(table)
 
     def lines(self, title: str, lines: Iterable[str]) -> None:

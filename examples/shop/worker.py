@@ -60,8 +60,8 @@ async def run_order(orchestrator: Orchestrator, approver: Approver, order: Order
     except SagaFailed as failed:
         status = failed.status
     finally:
-        if approving is not None:
-            approving.cancel()
+        if approving is not None and not approving.cancel():
+            approving.result()  # a signal that failed is a defect, and must be seen
     tell(order=order.order_id, saga=saga.id, status=status)
 
 

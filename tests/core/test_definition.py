@@ -142,7 +142,7 @@ class TestSteps:
         assert called.action.is_async
         assert method.name == "method"
         assert saga.input_type is Order
-        assert [each.name for each in saga.function("action", 3).wired] == ["order"]
+        assert [each.name for each in saga.bindings[3].action.wired] == ["order"]
 
     def test_decorating_keeps_no_more_of_a_frame_than_its_annotations_name(self):
         class Heavy: ...
@@ -235,8 +235,8 @@ class TestOptions:
 
     def test_rejects_reach_the_runtime(self):
         saga = Saga("shop", plain("x", rejects=(KeyError, OSError)), plain("y"))
-        assert saga.rejects(1) == (KeyError, OSError)
-        assert saga.rejects(2) == ()
+        assert saga.bindings[1].rejects == (KeyError, OSError)
+        assert saga.bindings[2].rejects == ()
 
     def test_on_unknown_is_one_of_three(self):
         refuses("AM1403", lambda: plain("x", on_unknown="explode"), "explode")
@@ -428,7 +428,7 @@ class TestPayloads:
         saga = self.saga
         assert saga.decode_input(saga.encode_input(Order("o"))) == Order("o")
         assert bytes(saga.encode_result(1, Payment("p"))) == b'{"payment_id":"p"}'
-        assert bytes(saga.check_signal("go", b'{"by":"x"}')) == b'{"by":"x"}'
+        assert bytes(saga.encode_signal("go", Approval("x"))) == b'{"by":"x"}'
         assert saga.decode_payload(2, b'{"by":"x"}') == Approval("x")
         assert saga.canonical_input(b'{ "order_id":"o", "old":1}') == saga.canonical_input(b'{"order_id":"o"}')
 
@@ -437,8 +437,8 @@ class TestPayloads:
         for wrong in (
             lambda: saga.encode_input({"order_id": "o"}),
             lambda: saga.encode_result(1, None),
-            lambda: saga.check_result(1, b"5"),
-            lambda: saga.check_signal("go", b"null"),
+            lambda: saga.encode_probed(1, True),
+            lambda: saga.encode_signal("go", None),
         ):
             with pytest.raises(PayloadError, match='AM2107.*saga "shop", (input|result of "pay"|signal "go")'):
                 wrong()
@@ -447,19 +447,21 @@ class TestPayloads:
 
     def test_an_unknown_signal_names_the_known_ones(self):
         with pytest.raises(UsageError, match="AM2004.*its signals: go"):
-            self.saga.check_signal("stop", b"null")
+            self.saga.encode_signal("stop", None)
 
     def test_a_node_without_a_value_says_so(self):
         with pytest.raises(PayloadError, match="AM2101.*sequence#0"):
             self.saga.encode_result(0, 1)
 
-    def test_a_step_that_returns_nothing_is_known_as_such(self):
-        assert self.saga.returns_nothing(3)
-        assert not self.saga.returns_nothing(1)
-
-    def test_what_a_node_does_not_have_is_not_called(self):
-        with pytest.raises(LookupError, match='"pay" has no probe'):
-            self.saga.function("probe", 1)
+    def test_a_probe_says_not_seen_by_none_or_false_and_seen_by_the_result_or_true(self):
+        saga = self.saga
+        assert saga.encode_probed(1, None) is None
+        assert saga.encode_probed(1, False) is None
+        assert bytes(saga.encode_probed(1, Payment("p"))) == b'{"payment_id":"p"}'
+        assert bytes(saga.encode_probed(3, True)) == b"null"
+        assert saga.encode_probed(3, False) is None
+        with pytest.raises(PayloadError, match="AM2107"):
+            saga.encode_probed(3, "yes")
 
 
 class TestCodes:

@@ -51,7 +51,7 @@ def makes(name: str, returns: Any, **options: Any) -> Any:
 
 def wired(saga: Saga[Any, Any], path: str, op: str = "action") -> dict[str, tuple[str, str]]:
     """Parameter -> (source, path of the node it comes from)."""
-    call = saga.function(op, saga.graph.find(path))
+    call = getattr(saga.bindings[saga.graph.find(path)], op)
     nodes = saga.graph.nodes
     return {each.name: (each.source.name, nodes[each.node].path if each.node >= 0 else "") for each in call.wired}
 
@@ -113,7 +113,7 @@ class TestTheFirstRuleThatFits:
         def use(optional): ...
 
         saga = Saga("shop", optional, use, input=Order)
-        call = saga.function("action", saga.graph.find("use"))
+        call = saga.bindings[saga.graph.find("use")].action
         assert call.arguments(b"{}", lambda _: None) == ([None], {})
         assert call.arguments(b"{}", lambda _: Raw(b"null")) == ([None], {})
         assert call.arguments(b"{}", lambda _: Raw(b'{"payment_id":"p"}')) == ([Payment("p")], {})
@@ -140,7 +140,7 @@ class TestTheFirstRuleThatFits:
         saga = Saga("shop", use, input=Order, resources=[Client])
         assert wired(saga, "use") == {"client": ("RESOURCE", ""), "order": ("INPUT", "")}
         client = Client()
-        args, _ = saga.function("action", 1).arguments(b'{"order_id":"o"}', lambda _: None, resources={Client: client})
+        args, _ = saga.bindings[1].action.arguments(b'{"order_id":"o"}', lambda _: None, resources={Client: client})
         assert args == [client, Order("o")]
 
     def test_what_nothing_fits_keeps_its_default_and_later_ones_go_by_name(self):
@@ -152,7 +152,7 @@ class TestTheFirstRuleThatFits:
 
         saga = Saga("shop", charge, use, use_too, input=Order)
         for path in ("use", "use_too"):
-            call = saga.function("action", saga.graph.find(path))
+            call = saga.bindings[saga.graph.find(path)].action
             args, kwargs = call.arguments(b'{"order_id":"o"}', lambda _: Raw(b'{"payment_id":"p"}'))
             assert (args, kwargs) == ([Order("o")], {"paid": Payment("p")})
 
@@ -248,7 +248,7 @@ class TestCompensationsAndProbes:
 
         saga = Saga("shop", mine, input=Order)
         assert not saga.graph.nodes[1].needs_result
-        assert saga.function("compensation", 1).arguments(b"{}", lambda _: None, None) == ([None], {})
+        assert saga.bindings[1].compensation.arguments(b"{}", lambda _: None, None) == ([None], {})
 
     def test_a_compensation_cannot_read_a_later_result(self):
         mine = makes("mine", Payment)
@@ -294,7 +294,7 @@ class TestCompensationsAndProbes:
 
         saga = Saga("shop", charge, use, input=Order)
         with pytest.raises(PayloadError, match='AM2109.*step "use".*charge'):
-            saga.function("action", 2).arguments(b"{}", lambda _: None)
+            saga.bindings[2].action.arguments(b"{}", lambda _: None)
 
 
 class TestAssignedOnEveryPath:
@@ -364,13 +364,13 @@ class TestPredicatesAndDurations:
             return True
 
         saga = Saga("shop", charge, choose(when(over, pack)), input=Order, resources=[Client])
-        (call,) = saga.predicates[2]
+        (call,) = saga.bindings[2].predicates
         assert [each.source for each in call.wired] == [Source.INPUT, Source.RESULT, Source.RESOURCE]
         assert saga.graph.nodes[1].read
 
     def test_a_lambda_takes_the_input_decoded_by_its_type(self):
         saga = Saga("shop", choose(when(lambda order: order.total > 5, pack)), input=Order)
-        (call,) = saga.predicates[1]
+        (call,) = saga.bindings[1].predicates
         args, kwargs = call.arguments(b'{"order_id":"o","total":6}', lambda _: None)
         assert call.function(*args, **kwargs) is True
 
@@ -378,7 +378,7 @@ class TestPredicatesAndDurations:
         saga = Saga("shop", count, sleep(lambda count: count), input=Order)
         assert saga.graph.nodes[2].computed
         assert saga.graph.nodes[1].read
-        call = saga.sleeps[2]
+        call = saga.bindings[2].duration
         assert call.arguments(b"{}", lambda _: Raw(b"7")) == ([7], {})
 
     def test_neither_takes_a_context(self):
@@ -557,7 +557,7 @@ class TestCalls:
 
         saga = Saga("shop", use)
         raw = saga.encode_input({"items": [1]})
-        call, ctx = saga.function("action", 1), Context()
+        call, ctx = saga.bindings[1].action, Context()
         (first, got), _ = call.arguments(raw, lambda _: None, None, ctx)
         (second, _), _ = call.arguments(raw, lambda _: None, None, ctx)
         assert first == second == {"items": [1]}
@@ -570,7 +570,7 @@ class TestCalls:
 
         saga = Saga("shop", use)
         with pytest.raises(PayloadError, match='AM2108.*saga "shop", step "use", action, parameter "order".*Order'):
-            saga.function("action", 1).arguments(b'{"order_id":5}', lambda _: None)
+            saga.bindings[1].action.arguments(b'{"order_id":5}', lambda _: None)
 
     def test_an_error_of_the_author_s_own_constructor_is_a_payload_error_too(self):
         @dataclass
@@ -584,7 +584,7 @@ class TestCalls:
         def use(order: Picky): ...
 
         with pytest.raises(PayloadError, match="AM2108"):
-            Saga("shop", use).function("action", 1).arguments(b'{"size":1}', lambda _: None)
+            Saga("shop", use).bindings[1].action.arguments(b'{"size":1}', lambda _: None)
 
     def test_local_classes_resolve_under_future_annotations(self):
         @dataclass

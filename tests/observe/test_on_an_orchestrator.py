@@ -60,7 +60,7 @@ def test_a_saga_that_completes_is_heard_from_its_start_to_its_end():
         "step.started",
         "step.succeeded",
         "saga.ended",
-        "lease.lost",
+        "lease.released",
         "orchestrator.stopped",
     ]
     assert {(it.name, it.version, it.correlation["customer"]) for it in told if it.saga_id} == {("trip", 2, "ada")}

@@ -85,7 +85,8 @@ def test_forty_orders_with_faults_kills_and_a_clerk_end_well(tmp_path: Path) -> 
         write_orders(orders[:20], stream)
         stream.write(b'{"order_id": "broken"\n')
         write_orders(orders[19:], stream)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    path = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), str(ROOT))))
+    environment = {**os.environ, "PYTHONPATH": path}
     arguments = [sys.executable, "-m", "examples.shop.demo", "--orders", "-", "--faults", "0.2", "--seed", "5"]
     with lines.open("rb") as stream:
         done = subprocess.run(
@@ -111,4 +112,5 @@ def test_forty_orders_with_faults_kills_and_a_clerk_end_well(tmp_path: Path) -> 
         check=False,
     )
     assert audited.returncode == 0, audited.stderr
-    assert json.loads(next(iter((tmp_path / "shop" / "orders.jsonl").open())))["order_id"] == "o0001"
+    placed = (tmp_path / "shop" / "orders.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["order_id"] for line in placed] == [order.order_id for order in orders]

@@ -93,18 +93,6 @@ class Codec:
         except Exception as error:
             raise undecodable(what, self.declared, error) from error
 
-    def check(self, raw: bytes | Raw, *, what: str = "value") -> Raw:
-        """`raw` itself, when it decodes as this type: for JSON that comes from outside.
-
-        Raises:
-            PayloadError: AM2107, it does not.
-        """
-        try:
-            self.decode_raw(raw)
-        except Exception as error:
-            raise PayloadError(f"{what}: expected {text(self.declared)}: {error}", code="AM2107") from error
-        return raw if isinstance(raw, Raw) else Raw(raw)
-
     def canonical(self, raw: bytes | Raw, *, what: str = "value") -> bytes:
         """`raw` as this type writes it today, keys in order: equal payloads give equal bytes.
 

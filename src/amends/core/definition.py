@@ -15,10 +15,9 @@ from msgspec import Raw
 from ..errors import DefinitionError, PayloadError, UsageError
 from ..policies.durations import Duration
 from .annotations import NONE, Annotation, bare
-from .calls import Binding, Call
-from .codec import Codec
+from .calls import Binding
+from .codec import NULL, Codec
 from .compiler import compile_saga
-from .context import Op
 from .functions import calling_frame, local_names
 from .graph import Graph, Kind
 from .nodes import AnyNode, AnyStep, choose, parallel, sleep, wait_for, when
@@ -62,8 +61,6 @@ class Saga(Generic[In, Out]):
         graph: the compiled structure; node indices are its.
         fingerprint: changes exactly when the structure does.
         bindings: by node index, what is called there and how its payload is stored.
-        predicates: by node index, the predicates of a choose in their order.
-        sleeps: by node index, the function that computes a sleep's length, or None.
         steps: the steps by their path.
         input_type: the input's type.
         resources: the classes, as declared.
@@ -77,8 +74,6 @@ class Saga(Generic[In, Out]):
     graph: Graph
     fingerprint: str
     bindings: tuple[Binding, ...]
-    predicates: tuple[tuple[Call, ...], ...]
-    sleeps: tuple[Call | None, ...]
     steps: dict[str, AnyStep]
     input_type: Annotation
     resources: tuple[type, ...]
@@ -136,8 +131,6 @@ class Saga(Generic[In, Out]):
         self.graph = compiled.graph
         self.fingerprint = compiled.graph.fingerprint
         self.bindings = compiled.bindings
-        self.predicates = tuple(binding.predicates for binding in compiled.bindings)
-        self.sleeps = tuple(binding.duration for binding in compiled.bindings)
         self.steps = compiled.steps
         self.input_type = compiled.input.declared
         self.resources = tuple(resources)
@@ -148,24 +141,6 @@ class Saga(Generic[In, Out]):
 
     def __repr__(self) -> str:
         return f"<saga {self.name} version {self.version}>"
-
-    # --- functions ---------------------------------------------------------------------------------
-
-    def function(self, op: Op, node: int) -> Call:
-        """What is called for the "action", "compensation" or "probe" of a step.
-
-        Raises:
-            LookupError: the node has none.
-        """
-        binding = self.bindings[node]
-        call = binding.action if op == "action" else binding.compensation if op == "compensation" else binding.probe
-        if call is None:
-            raise LookupError(f'saga "{self.name}": "{self.graph.nodes[node].path}" has no {op}')
-        return call
-
-    def rejects(self, node: int) -> tuple[type[Exception], ...]:
-        """The exceptions that are a business "no" of this step."""
-        return self.bindings[node].rejects
 
     # --- payloads ---------------------------------------------------------------------------------
 
@@ -202,30 +177,31 @@ class Saga(Generic[In, Out]):
         """
         return self._payload(node).encode(value, what=self._what(node))
 
-    def returns_nothing(self, node: int) -> bool:
-        """Whether a step is declared to return None, so that its probe answers True or False."""
-        return bare(self._payload(node).declared) is NONE
-
-    def check_result(self, node: int, raw: bytes | Raw) -> Raw:
-        """A step's result that a person gave as JSON, checked against its type.
+    def encode_probed(self, node: int, value: Any) -> Raw | None:
+        """The stored form of the result that a probe returned; None when it says *not seen*.
 
         Raises:
-            PayloadError: AM2107.
+            PayloadError: AM2101 to AM2107.
         """
-        return self._payload(node).check(raw, what=self._what(node))
+        if value is None or value is False:
+            return None
+        codec = self._payload(node)
+        if value is True and bare(codec.declared) is NONE:
+            return NULL
+        return codec.encode(value, what=f"{self._what(node)}, as its probe found it")
 
-    def check_signal(self, name: str, raw: bytes | Raw) -> Raw:
-        """A signal's payload, checked against the type of the wait of that name.
+    def encode_signal(self, name: str, value: Any) -> Raw:
+        """The stored form of a signal's payload.
 
         Raises:
             UsageError: AM2004, no wait of this saga has that name.
-            PayloadError: AM2107.
+            PayloadError: AM2101 to AM2107.
         """
         waits = {node.signal: node.index for node in self.graph.nodes if node.kind is Kind.WAIT}
         if name not in waits:
             known = ", ".join(sorted(waits)) or "none"
             raise UsageError(f'saga "{self.name}" waits for no signal "{name}"; its signals: {known}', code="AM2004")
-        return self._payload(waits[name]).check(raw, what=f'saga "{self.name}", signal "{name}"')
+        return self._payload(waits[name]).encode(value, what=f'saga "{self.name}", signal "{name}"')
 
     def decode_payload(self, node: int, raw: bytes | Raw) -> Any:
         """A step's result, or a wait's payload, that `raw` holds.

@@ -59,7 +59,8 @@ notice has `event`, `at` (milliseconds since the epoch) and, where it is about a
     orchestrator.started
     orchestrator.stopped
     lease.acquired                            this orchestrator runs the sagas of its store now
-    lease.lost                                it no longer does: given back at its stop, or taken
+    lease.released                            it gave them back, at its stop
+    lease.lost                                it no longer may: another took the lease, or the store failed
     store.failed                              error: nothing more is acknowledged
 
 Rules of this file:

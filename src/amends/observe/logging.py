@@ -19,7 +19,7 @@ from .bus import Notice
 LEVELS = MappingProxyType(
     {
         "store.failed": logging.ERROR,
-        "lease.lost": logging.WARNING,
+        "lease.lost": logging.ERROR,
         "saga.requires_manual": logging.WARNING,
         "saga.followup_failed": logging.WARNING,
         "saga.anomaly": logging.WARNING,

@@ -117,7 +117,7 @@ ROWS: MappingProxyType[type[e.Event], tuple[Row, ...]] = MappingProxyType({
 
 # What the runtime says of itself; no journal event stands behind these.
 ORCHESTRATOR_EVENTS = (
-    "orchestrator.started", "orchestrator.stopped", "lease.acquired", "lease.lost", "store.failed",
+    "orchestrator.started", "orchestrator.stopped", "lease.acquired", "lease.released", "lease.lost", "store.failed",
 )  # fmt: skip
 
 EVENTS = frozenset(ORCHESTRATOR_EVENTS) | {row.event for rows in ROWS.values() for row in rows}

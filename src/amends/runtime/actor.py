@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Coroutine, Sequence
+from typing import TYPE_CHECKING, Any
 
 from ..core import events as ev
 from ..core.decide import Command, Evaluate, decide, next_due
 from ..core.definition import Saga
-from ..core.events import Event, encode_frame
+from ..core.events import Event
 from ..core.fold import fold
 from ..core.state import SagaState
 from ..stores.base import ASLEEP, KeyRow
@@ -45,11 +45,11 @@ class Actor:
     """
 
     __slots__ = (
-        "_armed", "_due_on_disk", "_timer", "calls", "dead", "durable_seq", "engine", "news", "outcome_known",
+        "_armed", "_due_on_disk", "_timer", "calls", "dead", "durable_seq", "engine", "holder", "news", "outcome_known",
         "running", "saga", "saga_id", "state", "stragglers", "waiters", "written",
     )  # fmt: skip
 
-    def __init__(self, engine: Engine, saga: Saga, state: SagaState) -> None:
+    def __init__(self, engine: Engine, saga: Saga[Any, Any], state: SagaState) -> None:
         self.engine = engine
         self.saga = saga
         self.state = state
@@ -58,9 +58,10 @@ class Actor:
         self.running: dict[int, Call] = {}  # announced, without an answer yet
         self.stragglers: dict[int, Call] = {}  # given up, not ended yet
         self.durable_seq = state.seq
-        self.written: list[tuple[int, asyncio.Future[str]]] = []  # (seq, who waits for its frame)
+        self.written: list[tuple[int, asyncio.Future[None]]] = []  # (seq, who waits for its frame)
         self.news: list[asyncio.Future[None]] = []  # who waits for an end, or for the fate of a cancel
         self.dead = False
+        self.holder = ""  # the saga that has the start key, when this one was refused
         self.outcome_known = state.ended  # an end is durable
         self._timer: Timer | None = None
         self._armed = 0
@@ -84,9 +85,8 @@ class Actor:
         frame: list[Event] = []
         commands: Sequence[Command] = happened
         while True:
-            for event in commands:
-                if type(event) is Evaluate:
-                    event = evaluate(self.saga, state, event.node, engine.resources, now)  # noqa: PLW2901 -- its answer
+            for command_ in commands:
+                event = self._answered(command_, now) if isinstance(command_, Evaluate) else command_
                 fold(state, event)
                 frame.append(event)
             commands = () if engine.draining else decide(state.graph, state, now)
@@ -98,10 +98,13 @@ class Actor:
         if state.turned_back is not None and self.running:
             self._cut_for_deadline()
 
+    def _answered(self, question: Evaluate, now: int) -> Event:
+        return evaluate(self.saga, self.state, question.node, self.engine.resources, now)
+
     def _hand_over(self, now: int, frame: list[Event], command: int, key: KeyRow | None) -> None:
         state, committer = self.state, self.engine.committer
         state.seq += 1
-        batch = committer.append(self, self.saga_id, state.seq, encode_frame(now, frame), frame)
+        batch = committer.append(self, self.saga_id, state.seq, now, frame)
         if state.seq == 1:
             committer.open(batch, self.saga_id, key)
         if command:
@@ -120,7 +123,7 @@ class Actor:
                 if call.op == ACTION and not self.state.nodes[call.node].follow_up:
                     call.give_up("deadline")
 
-    def durable(self, events: list[object]) -> None:
+    def durable(self, at: int, events: list[Event]) -> None:
         """These events have landed: make the calls they announce, tell those who wait."""
         self.durable_seq += 1
         engine = self.engine
@@ -142,7 +145,7 @@ class Actor:
         if news and self.news:
             self._tell_news()
         if engine.bus.active:
-            engine.publish(self, events)
+            engine.publish(self, at, events)
         if self.state.finished:
             if self.durable_seq == self.state.seq:
                 engine.drop(self)
@@ -152,19 +155,20 @@ class Actor:
     def refused(self, holder: str) -> None:
         """The saga was never started: the saga `holder` has its start key."""
         self.dead = True
+        self.holder = holder
         self.engine.forget(self)
         for _, future in self.written:
             if not future.done():
-                future.set_result(holder)
+                future.set_result(None)
         self.written.clear()
 
     # --- who waits ---------------------------------------------------------------------------------
 
-    def landed(self) -> asyncio.Future[str]:
-        """Done when every frame handed over so far is durable: with "", or with a key's holder."""
-        future: asyncio.Future[str] = self.engine.loop.create_future()
+    def landed(self) -> asyncio.Future[None]:
+        """Done when every frame handed over so far is durable, or refused (`holder`)."""
+        future: asyncio.Future[None] = self.engine.loop.create_future()
         if self.durable_seq >= self.state.seq:
-            future.set_result("")
+            future.set_result(None)
         else:
             self.written.append((self.state.seq, future))
         return future
@@ -184,7 +188,7 @@ class Actor:
             waiting = [pair for pair in waiting if pair[0] <= seq]
         for _, future in waiting:
             if not future.done():
-                future.set_result("")
+                future.set_result(None)
 
     def _tell_news(self) -> None:
         waiting, self.news = self.news, []
@@ -267,9 +271,9 @@ class Actor:
 
     # --- calls ---------------------------------------------------------------------------------------
 
-    async def make(self, call: Call) -> None:
-        """Make one call and fold its answer; the executor's worker runs this."""
-        await calling.make(self, call)
+    def make(self, call: Call) -> Coroutine[None, None, None]:
+        """Make one call and fold its answer; the executor's worker awaits this."""
+        return calling.make(self, call)
 
     def _gave_up(self, call: Call) -> None:
         """A call is given up: answer for it now; until it has really ended it is a straggler."""

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
+from ..core import calls
 from ..core import events as ev
 from ..core.context import Context, Outcome
 from ..core.events import Event
@@ -28,17 +29,15 @@ async def make(actor: Actor, call: Call) -> None:
     if actor.dead or call.given_up:
         return
     try:
-        instead = await _instead(actor, call)
+        prepared = await _instead(actor, call) or _prepare(actor, call)
     except asyncio.CancelledError:
         if not call.given_up:
             raise
-        instead = ev.ActionNotSent(call.node)  # given up before it was made; answered for already
-    if instead is None:
-        instead = _prepare(actor, call)
-    if isinstance(instead, Event):
-        _answer(actor, call, instead)
+        prepared = ev.ActionNotSent(call.node)  # given up before it was made; answered for already
+    if isinstance(prepared, Event):
+        _answer(actor, call, prepared)
         return
-    function, args, kwargs, timeout = instead
+    function, args, kwargs, timeout = prepared
     engine = actor.engine
     try:
         value = await engine.executor.run(call, function.function, function.is_async, args, kwargs, timeout)
@@ -110,7 +109,10 @@ def _timeout_ms(actor: Actor, call: Call) -> int:
     return policy.compensation_timeout_ms if call.op == COMPENSATION else policy.probe_timeout_ms
 
 
-def _prepare(actor: Actor, call: Call) -> tuple[Any, Any, Any, float] | Event:
+Prepared = tuple[calls.Call, list[Any], dict[str, Any], float]
+
+
+def _prepare(actor: Actor, call: Call) -> Prepared | Event:
     """The function and its arguments, decoded from the journal; poison when they do not decode."""
     state, index, engine = actor.state, call.node, actor.engine
     slot = state.slot(index)
@@ -137,7 +139,7 @@ def _prepare(actor: Actor, call: Call) -> tuple[Any, Any, Any, float] | Event:
         saga_id=actor.saga_id,
         saga_name=started.name,
         step=state.nodes[index].path,
-        op=call.op,  # type: ignore[arg-type] -- ACTION, COMPENSATION or PROBE
+        op=call.op,
         attempt=slot.calls if call.op == ACTION else slot.undo_calls if call.op == COMPENSATION else slot.probe_calls,
         outcome=outcome,
         deadline_ms=until,

@@ -18,6 +18,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from ..core.events import Event, encode_frame
 from ..errors import LeaseLost, StoreError, StoreFailed, StoreUnavailable
 from ..limits import BATCH_FRAMES_MAX
 from ..stores.base import Batch, FrameRow, KeyRow, Lease, Store
@@ -29,11 +30,14 @@ _BACKOFF_MAX_S = 1.0
 class Durable(Protocol):
     """Whose frame it is."""
 
-    def durable(self, events: list[object]) -> None:
-        """The frame with these events is durable."""
+    def durable(self, at: int, events: list[Event]) -> None:
+        """The frame decided at `at` with these events is durable."""
 
     def refused(self, holder: str) -> None:
         """The saga was not started: the saga `holder` has its start key."""
+
+
+Gathered = tuple[Durable, int, list[Event]]  # whose frame, when it was decided, what it holds
 
 
 class Committer:
@@ -67,7 +71,7 @@ class Committer:
     def _fresh(self) -> None:
         self._number += 1
         self._batch = Batch(self._number)
-        self._frames: list[tuple[Durable, list[object]]] = []
+        self._frames: list[Gathered] = []
         self._rows = self._batch.frames
 
     def start(self) -> None:
@@ -79,10 +83,10 @@ class Committer:
         """Whether nothing gathers and nothing is being flushed."""
         return self._wake is not None and self._empty()
 
-    def append(self, owner: Durable, saga_id: str, seq: int, body: bytes, events: list[object]) -> Batch:
+    def append(self, owner: Durable, saga_id: str, seq: int, at: int, events: list[Event]) -> Batch:
         """Hand a frame over; the batch it went into is returned, for what must land with it."""
-        self._rows.append(FrameRow(saga_id, seq, body))
-        self._frames.append((owner, events))
+        self._rows.append(FrameRow(saga_id, seq, encode_frame(at, events)))
+        self._frames.append((owner, at, events))
         if self._wake is not None:
             self._wake.set_result(None)
             self._wake = None
@@ -156,17 +160,17 @@ class Committer:
             frames = self._split(batch, frames)
         refused = await self._commit(batch)
         if refused:
-            for owner, row, events in zip([o for o, _ in frames], batch.frames, [e for _, e in frames], strict=True):
+            for (owner, at, events), row in zip(frames, batch.frames, strict=True):
                 holder = refused.get(row.saga_id)
                 if holder is None:
-                    owner.durable(events)
+                    owner.durable(at, events)
                 else:
                     owner.refused(holder)
         else:
-            for owner, events in frames:
-                owner.durable(events)
+            for owner, at, events in frames:
+                owner.durable(at, events)
 
-    def _split(self, batch: Batch, frames: list[tuple[Durable, list[object]]]) -> list[tuple[Durable, list[object]]]:
+    def _split(self, batch: Batch, frames: list[Gathered]) -> list[Gathered]:
         """Send an overlong batch in two; what is not a frame goes with the first, but ends wait."""
         rest = Batch(self._number, frames=batch.frames[BATCH_FRAMES_MAX:])
         batch.frames = batch.frames[:BATCH_FRAMES_MAX]

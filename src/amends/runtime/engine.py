@@ -12,10 +12,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from ..core.definition import Saga
-from ..core.events import Event, Frame, Held, Released, Started, decode_frame, encode_frame
+from ..core.events import WIRE_VERSION, AnyEvent, Event, Frame, Held, Released, Started, decode_frame
 from ..core.fold import fold_frame
 from ..core.state import IllegalTransition, SagaState
 from ..core.verbs import cut_off
@@ -85,11 +85,11 @@ class Engine:
 
     # --- a new saga ----------------------------------------------------------------------------------
 
-    async def start(self, saga: Saga[Any, Any], started: Started, key: KeyRow | None) -> str:
+    async def start(self, saga: Saga[Any, Any], started: Started, key: KeyRow | None) -> Actor:
         """Start a saga here; returns when that is durable.
 
         Returns:
-            "" or the id of the saga that has the key.
+            its actor; `holder` is the id of the saga that has the key, when it was not started.
 
         Raises:
             StoreUnavailable: the term ended meanwhile; whether it was started is unknown.
@@ -106,7 +106,8 @@ class Engine:
         actor = Actor(self, saga, state)
         self.actors[started.saga_id] = actor
         actor.turn([started], key=key)
-        return await actor.landed()
+        await actor.landed()
+        return actor
 
     # --- sagas in and out of memory --------------------------------------------------------------------
 
@@ -147,18 +148,22 @@ class Engine:
             frames = [decode_frame(row.body) for row in rows]
             saga = self._definition_of(frames[0])
             if isinstance(saga, str):
-                return self._hold(saga_id, rows, "version", saga)
+                self._hold(saga_id, rows, "version", saga)
+                return None
             state = SagaState(saga.graph)
             state.deaths_max = self.settings.deaths_max
             for frame in frames:
                 fold_frame(state, frame)
         except (ValueError, IllegalTransition, LookupError, AttributeError) as error:
-            return self._hold(saga_id, rows, "poison", f"its journal cannot be folded: {error}")
+            self._hold(saga_id, rows, "poison", f"its journal cannot be folded: {error}")
+            return None
         actor = Actor(self, saga, state)
         self.held.pop(saga_id, None)
         if state.finished:
             return actor
         self.actors[saga_id] = actor
+        if self.bus.active:
+            self._translator.recall(saga_id, frames)
         happened: list[Event] = [Released()] if state.held else []
         actor.turn(happened + cut_off(state, "crash"))
         return actor
@@ -182,18 +187,18 @@ class Engine:
         _log.warning("saga %s is on hold (%s): %s", saga_id, reason, message)
         events: list[Event] = [Held(reason, message)]
         seq = rows[-1].seq + 1 if rows else 1
-        self.committer.append(_Nobody(), saga_id, seq, encode_frame(self.clock.now_ms(), events), list(events))
+        self.committer.append(_Nobody(), saga_id, seq, self.clock.now_ms(), events)
 
     def drop(self, actor: Actor) -> None:
         """The saga is finished, and that is durable."""
         self.forget(actor)
-        self._translator.forget(actor.saga_id)
 
     def forget(self, actor: Actor) -> None:
         """Take it out of memory."""
         if self.actors.get(actor.saga_id) is actor:
             del self.actors[actor.saga_id]
             self.left.add(actor.saga_id)
+            self._translator.forget(actor.saga_id)
             if self._admission:
                 self._admit()
             if not self.actors and self._still:
@@ -218,12 +223,12 @@ class Engine:
 
     # --- those who listen ------------------------------------------------------------------------------
 
-    def publish(self, actor: Actor, events: list[Any]) -> None:
+    def publish(self, actor: Actor, at: int, events: list[Event]) -> None:
         """Tell the bus of a frame that has landed."""
         started = actor.state.started
         assert started is not None
         paths = self._paths[started.name, started.version]
-        frame = Frame(1, self.clock.now_ms(), events)
+        frame = Frame(WIRE_VERSION, at, cast("list[AnyEvent]", events))
         notices = list(
             self._translator.translate(actor.saga_id, started.name, started.version, started.correlation, paths, frame)
         )
@@ -301,7 +306,7 @@ class Engine:
 class _Nobody:
     """The owner of a frame that concerns no actor."""
 
-    def durable(self, events: list[object]) -> None:
+    def durable(self, at: int, events: list[Event]) -> None:
         """Nothing waits for it."""
 
     def refused(self, holder: str) -> None:

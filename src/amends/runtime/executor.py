@@ -19,14 +19,17 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from concurrent.futures import Future as ThreadFuture
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
+from ..core.context import Op
 from .timers import DeadlineHeap, Timer
 
-ACTION, COMPENSATION, PROBE = "action", "compensation", "probe"
+ACTION: Op = "action"
+COMPENSATION: Op = "compensation"
+PROBE: Op = "probe"
 _WITHOUT_WAITING_MAX = 128  # calls a worker clears before it lets the loop breathe
 
 
@@ -47,8 +50,8 @@ class Caller(Protocol):
 
     calls: deque[Call]
 
-    async def make(self, call: Call) -> None:
-        """Make one call and fold its answer; never raises."""
+    def make(self, call: Call) -> Awaitable[None]:
+        """Make one call and fold its answer; raises only when its own worker is cancelled."""
 
 
 class Call:
@@ -60,7 +63,7 @@ class Call:
 
     __slots__ = ("_timer", "caller", "ended", "given_up", "node", "on_give_up", "op", "task", "thread")
 
-    def __init__(self, caller: Caller, op: str, node: int) -> None:
+    def __init__(self, caller: Caller, op: Op, node: int) -> None:
         self.caller = caller
         self.op = op
         self.node = node
@@ -201,7 +204,12 @@ class Executor:
                 call = caller.calls.popleft()
                 if caller.calls:
                     queue.append(caller)
-                await self._make(call, task)
+                call.task = task
+                self.running += 1
+                try:
+                    await caller.make(call)
+                finally:
+                    self._over(call, task)
                 made += 1
                 if made % _WITHOUT_WAITING_MAX == 0:
                     await asyncio.sleep(0)
@@ -209,25 +217,23 @@ class Executor:
             self._idle.append(idle)
             await idle
 
-    async def _make(self, call: Call, task: asyncio.Task[None]) -> None:
-        call.task = task
-        self.running += 1
-        try:
-            await call.caller.make(call)
-        finally:
-            self.running -= 1
-            call.task = None
-            call.disarm()
-            if call.given_up:
-                # Our own cancellation, wherever it landed, must not reach the next call.
-                while task.cancelling():
-                    task.uncancel()
+    def _over(self, call: Call, task: asyncio.Task[None]) -> None:
+        """A call has really ended: give back what it held."""
+        self.running -= 1
+        call.task = None
+        call.disarm()
+        if call.given_up:
+            # Our own cancellation, wherever it landed, must not reach the next call.
+            while task.cancelling():
+                task.uncancel()
             if call.ended is not None and not call.ended.done():
                 call.ended.set_result(None)
-            if not self.running and self._when_still:
-                self._tell_still()
+        if self._when_still and not self.running:
+            self._tell_still()
 
-    async def run(self, call: Call, function: Callable[..., Any], is_async: bool, args: Any, kwargs: Any, timeout: float) -> Any:
+    def run(
+        self, call: Call, function: Callable[..., Any], is_async: bool, args: Any, kwargs: Any, timeout: float
+    ) -> Awaitable[Any]:
         """The function's own answer, or its exception.
 
         Raises:
@@ -237,10 +243,10 @@ class Executor:
         started = self._loop.time()
         context = contextvars.copy_context()
         if is_async:
-            return await Drive(
+            return Drive(
                 context.run(function, *args, **kwargs), context, lambda: call.arm(self.timers, started + timeout)
             )
-        return await self._in_thread(call, context, function, args, kwargs, started + timeout)
+        return self._in_thread(call, context, function, args, kwargs, started + timeout)
 
     async def _in_thread(
         self, call: Call, context: contextvars.Context, function: Callable[..., Any], args: Any, kwargs: Any, until: float

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from ..core.transitions import SagaStatus
 
 if TYPE_CHECKING:
+    from .actor import Actor
     from .orchestrator import Orchestrator
 
 Out = TypeVar("Out")
@@ -19,10 +20,11 @@ class Handle(Generic[Out]):
         id: its id.
     """
 
-    __slots__ = ("_orchestrator", "id")
+    __slots__ = ("_actor", "_orchestrator", "id")
 
-    def __init__(self, orchestrator: Orchestrator, saga_id: str) -> None:
+    def __init__(self, orchestrator: Orchestrator, saga_id: str, actor: Actor | None = None) -> None:
         self._orchestrator = orchestrator
+        self._actor = actor  # the saga's actor, when it was started here: it knows the end without the store
         self.id = saga_id
 
     def __repr__(self) -> str:
@@ -39,7 +41,7 @@ class Handle(Generic[Out]):
             SagaFailed: a person closed it.
             NotFound: no such saga, or it was pruned.
         """
-        result: Any = await self._orchestrator._outcome(self.id)  # noqa: SLF001 -- the two are one thing in two names
+        result: Any = await self._orchestrator._outcome(self.id, self._actor)  # noqa: SLF001 -- the two are one thing in two names
         return result  # type: ignore[no-any-return]
 
     async def status(self) -> SagaStatus:

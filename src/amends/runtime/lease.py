@@ -53,7 +53,7 @@ class Leader:
         ttl_ms: how long a lease lasts.
         clock: wall time.
         begin: makes the engine of a new term.
-        changed: told "acquired" and "lost", for the event bus.
+        changed: told "acquired", "released" and "lost", for the event bus.
     """
 
     def __init__(
@@ -187,4 +187,4 @@ class Leader:
                 await self._store.release(engine.lease)
             except StoreError as error:
                 _log.warning("the lease could not be given back; it runs out by itself: %s", error)
-        self._changed("lost")
+        self._changed("released" if clean else "lost")

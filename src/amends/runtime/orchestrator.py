@@ -31,6 +31,7 @@ from ..policies.durations import milliseconds
 from ..stores.address import open_address
 from ..stores.base import DefinitionRow, Filter, FrameRow, KeyRow, Lease, Store
 from ..stores.owner import this_process
+from .actor import Actor
 from .clock import Clock, SystemClock
 from .commands import Command, decode_error, encode_command
 from .engine import Engine
@@ -223,18 +224,18 @@ class Orchestrator:
         key = _checked_key(key)
         labels = _checked_correlation(correlation)
         if not key:
-            return Handle(self, await self._start(definition, raw, "", labels))
+            return await self._start(definition, raw, "", labels)
         slot = (definition.name, key)
         while slot in self._starting:  # one start of a key at a time, so that the second finds the first
             await asyncio.wait([self._starting[slot]])
         under_way = self._starting[slot] = asyncio.get_running_loop().create_future()
         try:
-            return Handle(self, await self._start(definition, raw, key, labels))
+            return await self._start(definition, raw, key, labels)
         finally:
             del self._starting[slot]
             under_way.set_result(None)
 
-    async def _start(self, saga: Saga[Any, Any], raw: msgspec.Raw, key: str, labels: dict[str, str]) -> str:
+    async def _start(self, saga: Saga[Any, Any], raw: msgspec.Raw, key: str, labels: dict[str, str]) -> Handle[Any]:
         now = self._clock.now_ms()
         saga_id = self._ids.new(now)
         length_ms = saga.graph.deadline_ms
@@ -247,13 +248,15 @@ class Orchestrator:
             row = KeyRow(saga.name, key, saga_id, _hash(saga.canonical_input(raw)))
         engine = self._engine()
         if engine is not None and (saga.name, saga.version) in engine.sagas:
-            holder = await engine.start(saga, started, row)
+            actor = await engine.start(saga, started, row)
+            holder = actor.holder
+            if not holder:
+                return Handle(self, saga_id, actor)
         else:
             holder = await self._store.start(FrameRow(saga_id, 1, encode_frame(now, [started])), row)
-        if not holder:
-            return saga_id
-        await self._same_input(saga, key, holder, raw)
-        return holder
+        if holder:
+            await self._same_input(saga, key, holder, raw)
+        return Handle(self, holder or saga_id)
 
     async def _same_input(self, saga: Saga[Any, Any], key: str, holder: str, raw: msgspec.Raw) -> None:
         """The key's saga must have been started with the same input, as today's type reads it."""
@@ -330,10 +333,12 @@ class Orchestrator:
             before = page[-1].saga_id
             left = None if left is None else left - len(page)
 
-    async def _outcome(self, saga_id: str) -> Any:
-        """Wait for an end (or a parking) and give or raise it."""
+    async def _outcome(self, saga_id: str, known: Actor | None = None) -> Any:
+        """Wait for an end (or a parking) and give or raise it; `known` is the actor it was started with."""
         pause = _POLL_S
         while True:
+            if known is not None and known.outcome_known:
+                return outcome(known.state, known.saga)
             engine = self._engine()
             actor = None if engine is None else engine.actors.get(saga_id)
             if actor is not None and not actor.dead:

@@ -337,6 +337,7 @@ class StoreSuite:
             assert await open_ids(store, due_before=1) == ["s0", "s3", "s5"]
             assert await open_ids(store, due_from=1, due_before=NOW + 1) == ["s4"]
             assert await open_ids(store, due_from=1, due_before=ASLEEP) == ["s1", "s4"]
+            assert await open_ids(store, due_from=NOW + 1, due_before=ASLEEP) == ["s1"]
             assert await open_ids(store, due_from=0, due_before=NOW + 1_000) == ["s0", "s3", "s4", "s5"]
 
         self.run(tmp_path, body)
