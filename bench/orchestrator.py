@@ -21,6 +21,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 import bare_loop
 
 from amends import Context, Orchestrator, Rejected, Saga, SagaCompensated, Step, step
+from amends.core.events import decode_frame
+from amends.stores.base import Filter
 from amends.stores.sqlite import SQLiteStore
 
 
@@ -63,20 +65,14 @@ async def ours(path: Path, saga: Saga[Any, Any], sagas: int, in_flight: int) -> 
     return sagas / elapsed
 
 
-async def frames_of_one(path: Path) -> list[bytes]:
-    """The frames of one saga that ours wrote."""
+async def frames_of_one(path: Path) -> list[Any]:
+    """The frames of one saga that ours wrote, decoded."""
     store = SQLiteStore(str(path))
     await store.open()
-    row = (await store.summaries(_everything(), before="", limit=1))[0]
-    frames = [frame.body for frame in (await store.frames([row.saga_id]))[row.saga_id]]
+    row = (await store.summaries(Filter(), before="", limit=1))[0]
+    frames = [decode_frame(frame.body) for frame in (await store.frames([row.saga_id]))[row.saga_id]]
     store.close()
     return frames
-
-
-def _everything() -> Any:
-    from amends.stores.base import Filter
-
-    return Filter()
 
 
 def _runner() -> asyncio.Runner:

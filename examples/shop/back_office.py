@@ -31,14 +31,16 @@ class BackOffice:
     Parameters:
         orchestrator: one that looks and posts verbs (`worker=False`), beside a worker that applies them.
         urls: service -> its address.
+        client: what to call the services' desks with.
 
     Attributes:
         acts: how often each verb was used, and for what.
     """
 
-    def __init__(self, orchestrator: Orchestrator, urls: dict[str, str]) -> None:
+    def __init__(self, orchestrator: Orchestrator, urls: dict[str, str], client: httpx2.AsyncClient) -> None:
         self.orchestrator = orchestrator
         self.urls = urls
+        self.client = client
         self.acts: Counter[str] = Counter()
         self._couriers = 0
 
@@ -108,8 +110,7 @@ class BackOffice:
         (await self._desk("shipping", act, {"order_id": order_id})).raise_for_status()
 
     async def _desk(self, service: str, url: str, body: object) -> httpx2.Response:
-        async with httpx2.AsyncClient(timeout=5) as client:
-            return await client.post(f"{self.urls[service]}/desk/{url}", json=body)
+        return await self.client.post(f"{self.urls[service]}/desk/{url}", json=body)
 
 
 def _applied(applied: bool) -> None:

@@ -26,6 +26,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx2
+
 from amends import Orchestrator
 
 from . import audit as auditing
@@ -260,8 +262,11 @@ async def _settle(run: Run, supervisor: Supervisor, title: str) -> None:
 
 
 async def _end_by_hand(run: Run, supervisor: Supervisor) -> None:
-    async with Orchestrator(run.store, sagas=[place_order], worker=False) as orchestrator:
-        office = BackOffice(orchestrator, supervisor.urls)
+    async with (
+        Orchestrator(run.store, sagas=[place_order], worker=False) as orchestrator,
+        httpx2.AsyncClient(timeout=5) as client,
+    ):
+        office = BackOffice(orchestrator, supervisor.urls, client)
         ended = await office.end_all()
     for order_id, status in ended.items():
         if status not in ENDS:

@@ -35,13 +35,14 @@ class Shop:
 
     Parameters:
         urls: service -> its address.
+        client: what to call them with; one of our own when left out.
     """
 
-    def __init__(self, urls: dict[str, str]) -> None:
+    def __init__(self, urls: dict[str, str], client: httpx2.AsyncClient | None = None) -> None:
         self.urls = urls
         # Timeouts are the steps'. The pool is larger than what is ever in flight.
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=200, keepalive_expiry=30)
-        self.client = httpx2.AsyncClient(timeout=None, limits=limits)
+        self.client = client or httpx2.AsyncClient(timeout=None, limits=limits)
 
     async def call(self, ctx: Context, method: str, service: str, url: str, body: object = None) -> Any:
         """One call to a service; the decoded answer, or None when a probe has not seen anything.

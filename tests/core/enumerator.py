@@ -196,6 +196,9 @@ def _identity_of_slot(s: Slot, p: Policy, now: int, *, deaths: bool) -> tuple[An
     if s.status in SETTLED:
         return always
     ttl = p.key_ttl_ms
+    if s.status in STUCK:  # a person's verb starts its counters afresh
+        born = s.undo_first_at if s.status is S.OWED else s.first_at
+        return (*always, min(s.calls, 1), min(s.undo_calls, 1), s.result is None, ttl and born and _away(born + ttl, now))
     if s.status in UNDOING:
         return (
             *always, s.result is None, min(s.undo_attempts, p.compensation_retry.attempts), s.undo_refused, s.reason,

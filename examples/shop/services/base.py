@@ -77,14 +77,14 @@ class Service:
         open_books: fills the empty database with what the shop opens with.
         resources: URL under `/orders/{order_id}/` -> resource.
         desks: URL under `/desk/` -> what a person does there, with a JSON body (POST).
-        counters: numbers that `/healthz` shows.
+        in_flight: how many calls of sagas are being served; `/healthz` shows it.
     """
 
     name: str
     open_books: Callable[[sqlite3.Connection], None]
     resources: Mapping[str, Resource]
     desks: Mapping[str, Desk] = field(default_factory=dict)
-    counters: dict[str, int] = field(default_factory=lambda: {"in_flight": 0, "changed": 0})
+    in_flight: int = 0
 
     def app(self, connection: sqlite3.Connection, *, seed: int = 0, faults: float = 0.0) -> App:
         """The service as an ASGI application on its open database."""
@@ -96,7 +96,7 @@ class Service:
             Route(f"/desk/{url}", self._desk(connection, desk), methods=["POST"]) for url, desk in self.desks.items()
         ]
         routes.append(Route("/desk/seal", self._seal(connection), methods=["POST"]))
-        routes.append(Route("/healthz", self._health))
+        routes.append(Route("/healthz", self._health(connection)))
         return self._counted(Faults(Starlette(routes=routes), seed=seed, rate=faults))
 
     def connect(self, database: Path) -> sqlite3.Connection:
@@ -110,7 +110,7 @@ class Service:
         connection.execute("BEGIN IMMEDIATE")
         if not connection.execute("SELECT 1 FROM opened").fetchone():
             self.open_books(connection)
-            connection.execute("INSERT INTO opened VALUES (1)")
+            connection.execute("INSERT INTO opened VALUES (0)")
         connection.execute("COMMIT")
         return connection
 
@@ -154,7 +154,7 @@ class Service:
                         except Refused as no:
                             go.refuse(409, {"reason": str(no)})
             except Changed:
-                self.counters["changed"] += 1
+                connection.execute("UPDATE opened SET changed = changed + 1")
                 continue
             return JSONResponse(go.stored.body, go.stored.status, headers={"Barrier-Decision": go.decision})
         return JSONResponse({"reason": "too much contention; nothing was written"}, 503)
@@ -186,17 +186,21 @@ class Service:
 
         return endpoint
 
-    async def _health(self, _request: Request) -> Response:
-        return JSONResponse({"service": self.name, **self.counters})
+    def _health(self, connection: sqlite3.Connection) -> Callable[[Request], Any]:
+        async def endpoint(_request: Request) -> Response:
+            changed = connection.execute("SELECT changed FROM opened").fetchone()[0]
+            return JSONResponse({"service": self.name, "in_flight": self.in_flight, "changed": changed})
+
+        return endpoint
 
     def _counted(self, app: App) -> App:
         async def counted(scope: Scope, receive: Receive, send: Send) -> None:
             saga = scope["type"] == "http" and scope["path"].startswith("/orders/")
-            self.counters["in_flight"] += saga
+            self.in_flight += saga
             try:
                 await app(scope, receive, send)
             finally:
-                self.counters["in_flight"] -= saga
+                self.in_flight -= saga
 
         return counted
 

@@ -1,6 +1,6 @@
 -- Stock. `version` grows with every change of an article's row; whoever writes says which one was read.
 
-CREATE TABLE IF NOT EXISTS opened (yes INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS opened (changed INTEGER NOT NULL);  -- one row; how often a version had changed
 
 CREATE TABLE IF NOT EXISTS articles (
     sku      TEXT PRIMARY KEY,

@@ -1,6 +1,6 @@
 -- The outbox of mails. What is sent is sent: this table is its own append-only ledger.
 
-CREATE TABLE IF NOT EXISTS opened (yes INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS opened (changed INTEGER NOT NULL);  -- one row; how often a version had changed
 
 CREATE TABLE IF NOT EXISTS mails (
     mail_id  INTEGER PRIMARY KEY,

@@ -1,6 +1,6 @@
 -- Orders, as they were placed. The state says whether the order stands.
 
-CREATE TABLE IF NOT EXISTS opened (yes INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS opened (changed INTEGER NOT NULL);  -- one row; how often a version had changed
 
 CREATE TABLE IF NOT EXISTS orders (
     row_id      INTEGER PRIMARY KEY,

@@ -2,7 +2,7 @@
 -- sum up to zero. `world` is where the customers' opening balances came from; `held` has what is
 -- reserved and not yet captured; `shop` has what was captured.
 
-CREATE TABLE IF NOT EXISTS opened (yes INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS opened (changed INTEGER NOT NULL);  -- one row; how often a version had changed
 
 CREATE TABLE IF NOT EXISTS accounts (
     account       TEXT PRIMARY KEY,

@@ -4,7 +4,7 @@
 --   dispatched  the courier has left: too late to cancel
 --   cancelled   the place is free again        written_off  a person gave the place up
 
-CREATE TABLE IF NOT EXISTS opened (yes INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS opened (changed INTEGER NOT NULL);  -- one row; how often a version had changed
 
 CREATE TABLE IF NOT EXISTS slots (
     slot     TEXT PRIMARY KEY,

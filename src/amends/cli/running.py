@@ -99,8 +99,9 @@ async def _until_over(orchestrator: Orchestrator, stop: asyncio.Event, *, until_
             done, _ = await asyncio.wait(watched, timeout=_LOOK_S, return_when=asyncio.FIRST_COMPLETED)
             if stopped in done:
                 return
-            if idle in done:
+            if idle is not None and idle in done:
                 if orchestrator.leading:
+                    idle.result()  # a defect must not pass for idleness
                     return
                 idle = None  # it lost the lease meanwhile: whoever has it now goes on
     finally:
@@ -116,8 +117,8 @@ class _Lines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line of a record."""
         head = f"{self.formatTime(record, '%H:%M:%S')}.{int(record.msecs):03d} {record.levelname:<7} "
-        trace = f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""
-        return head + safe(record.getMessage()) + trace
+        trace = self.formatException(record.exc_info).splitlines() if record.exc_info else []
+        return "\n".join([head + safe(record.getMessage()), *map(safe, trace)])
 
 
 class _Objects(logging.Formatter):

@@ -59,14 +59,26 @@ def decide(graph: Graph, state: SagaState, now: int) -> list[Command]:
         return [ev.Reactivated()]
     commands = _due(graph, state, now) if state.due and not state.paused else []
     if state.agenda:
-        settled = [_settle(graph, state, index, now) for index in state.agenda if state.slot(index).status is _S.SETTLING]
-        if settled:
-            return [command for command in settled if command is not None] or commands or _rest(state)
         for index in state.agenda:
-            command = _begin(graph, state, index, now)
-            if command is not None:
-                commands.append(command)
-    return commands or _rest(state)
+            if state.slot(index).status is _S.SETTLING:
+                command = _settle(graph, state, index, now)
+                if command is not None:
+                    commands.append(command)
+        if not commands:
+            return _beginnings(graph, state, now) or _rest(state)
+    return _what_settles(commands) if commands else _rest(state)
+
+
+_GOES_ON = frozenset(
+    {ev.ActionStarted, ev.RetryScheduled, ev.ProbeStarted, ev.ProbeRetryScheduled, ev.CompensationStarted}
+)
+
+
+def _what_settles(commands: list[Command]) -> list[Command]:
+    """Without those that call again, if others may turn the saga back first."""
+    if len(commands) == 1:
+        return commands
+    return [command for command in commands if type(command) not in _GOES_ON] or commands
 
 
 def next_due(state: SagaState) -> int:
@@ -143,6 +155,19 @@ def _owed_for_its_key(index: int) -> Command:
 # --- beginnings ----------------------------------------------------------------------------------
 
 
+def _beginnings(graph: Graph, state: SagaState, now: int) -> list[Command]:
+    commands: list[Command] = []
+    for index in state.agenda:
+        if state.slot(index).status is _S.SETTLING:
+            continue  # paused
+        command = _begin(graph, state, index, now)
+        if command is not None:
+            commands.append(command)
+            if type(command) is ev.WaitSatisfied:
+                break  # it takes a signal that another wait must not take too
+    return commands
+
+
 def _begin(graph: Graph, state: SagaState, index: int, now: int) -> Command | None:
     node, slot = graph.nodes[index], state.slot(index)
     if slot.status is _S.UNDO_READY or slot.status is _S.UNDO_SETTLING:
@@ -152,7 +177,7 @@ def _begin(graph: Graph, state: SagaState, index: int, now: int) -> Command | No
     if state.paused:
         return None
     if state.committed and state.deadline_passed and not node.follow_up:
-        return ev.StepParked(index, "deadline")
+        return ev.StepPassed(index) if node.best_effort else ev.StepParked(index, "deadline")
     if node.kind is Kind.STEP:
         return ev.ActionStarted(index)
     if node.kind is Kind.WAIT:
@@ -173,7 +198,9 @@ def _settle(graph: Graph, state: SagaState, index: int, now: int) -> Command | N
     node, slot, policy = graph.nodes[index], state.slot(index), graph.policies[index]
     if slot.rejected:
         return _reject(state, node)
-    if slot.deaths >= state.deaths_max and (node.follow_up or not state.back):
+    if slot.deaths >= state.deaths_max:
+        if state.back and not node.follow_up:
+            return _give_up(state, node, slot, policy, now)
         return ev.StepParked(index, "poison", f"it was running at {slot.deaths} process deaths in a row")
     if slot.probe_failed and _probe_again(state, slot, policy):
         return _probe_retry(state, node, slot, policy, now)

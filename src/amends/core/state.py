@@ -11,8 +11,8 @@ from collections import deque
 
 from msgspec import Raw
 
-from .events import NOTHING, Started, TurnedBack
 from ..limits import DEATHS_MAX, ERRORS_KEPT
+from .events import NOTHING, Started, TurnedBack
 from .graph import Graph, Kind, Node
 from .transitions import ACTIVE, STEP_TRANSITIONS, STUCK, UNDECIDED, SagaStatus, StepStatus
 
@@ -173,11 +173,8 @@ def stays(state: SagaState) -> list[int]:
         node = state.nodes[index]
         if slot is None or node.kind is not Kind.STEP or node.read_only or node.follow_up:
             continue
-        if slot.status is _S.SKIPPED and (state.back or slot.unknown):
-            found.append(index)
-        elif not state.back and slot.status is _S.SUCCEEDED:
-            found.append(index)
-        elif not state.back and slot.status is _S.PASSED and slot.unknown:
+        maybe = slot.unknown and slot.status in (_S.SKIPPED, _S.PASSED)
+        if (slot.status is _S.SKIPPED) if state.back else (maybe or slot.status is _S.SUCCEEDED):
             found.append(index)
     return found
 
@@ -269,6 +266,8 @@ def undo(state: SagaState, index: int) -> bool:
         slot.undone = True
         return True
     state.move(index, slot, "undo_entered")
+    slot.forced = False  # it spoke of the action, and so did the deaths
+    slot.deaths = 0
     return False
 
 

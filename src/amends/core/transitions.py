@@ -101,6 +101,7 @@ STEP_TRANSITIONS: dict[StepStatus, dict[str, StepStatus]] = {
         "SleepStarted": S.WAITING,
         "BranchChosen": S.SUCCEEDED,
         "StepParked": S.PARKED,
+        "StepPassed": S.PASSED,  # best effort, and the deadline passed after the pivot
         "TurnedBack": S.DROPPED,
     },
     S.RUNNING: {
@@ -134,6 +135,7 @@ STEP_TRANSITIONS: dict[StepStatus, dict[str, StepStatus]] = {
         "LateSucceeded": S.SUCCEEDED,
         "Resolved:done": S.SUCCEEDED,
         "Resolved:not_done": S.REJECTED,
+        "Resolved:passed": S.PASSED,
         "Resolved:failed": S.SETTLING,
         "Skipped": S.SKIPPED,
     },
@@ -143,7 +145,6 @@ STEP_TRANSITIONS: dict[StepStatus, dict[str, StepStatus]] = {
         "ProbeRejected": S.SETTLING,
         "ProbeFailed": S.SETTLING,
         "ProbeCut": S.SETTLING,
-        "StepParked": S.PARKED,
         "LateSucceeded": S.PROBING,
         "ended:late": S.SUCCEEDED,
     },
@@ -153,6 +154,7 @@ STEP_TRANSITIONS: dict[StepStatus, dict[str, StepStatus]] = {
         "LateSucceeded": S.SUCCEEDED,
         "Resolved:done": S.SUCCEEDED,
         "Resolved:not_done": S.REJECTED,
+        "Resolved:passed": S.PASSED,
         "Resolved:failed": S.SETTLING,
         "Skipped": S.SKIPPED,
     },
@@ -169,6 +171,7 @@ STEP_TRANSITIONS: dict[StepStatus, dict[str, StepStatus]] = {
         "LateSucceeded": S.SUCCEEDED,
         "Resolved:done": S.SUCCEEDED,
         "Resolved:not_done": S.REJECTED,
+        "Resolved:passed": S.PASSED,
         "Resolved:failed": S.SETTLING,
         "Skipped": S.SKIPPED,
         "TurnedBack": S.DROPPED,
@@ -181,7 +184,7 @@ STEP_TRANSITIONS: dict[StepStatus, dict[str, StepStatus]] = {
         "Resolved:undone": S.COMPENSATED,
         "Resolved:not_done": S.REJECTED,
     },
-    S.PASSED: {"undo_entered": S.UNDO_READY},
+    S.PASSED: {"undo_entered": S.UNDO_READY, "LateSucceeded": S.SUCCEEDED},
     S.UNDO_READY: {
         "CompensationStarted": S.COMPENSATING,
         "StepOwed": S.OWED,
@@ -210,6 +213,7 @@ STEP_TRANSITIONS: dict[StepStatus, dict[str, StepStatus]] = {
         "Skipped": S.SKIPPED,
     },
     S.OWED: {
+        "LateSucceeded": S.UNDO_READY,
         "RetryRequested": S.UNDO_SETTLING,
         "Resolved:undone": S.COMPENSATED,
         "Resolved:not_done": S.REJECTED,

@@ -121,7 +121,7 @@ def resolve(
 def _resolve_undo(
     state: SagaState, node: Node, slot: Slot, outcome: Outcome, reason: str, actor: str
 ) -> list[Event]:
-    if slot.status not in _OWES or node.read_only or slot.undone and slot.status is not _S.OWED:
+    if slot.status not in _OWES or node.read_only or (slot.undone and slot.status is not _S.OWED):
         raise _conflict(state, f"step {node.path} is {slot.status}, so nothing is owed for it")
     if outcome == "not_done" and not slot.unknown:
         raise _conflict(state, f'step {node.path} is known to have succeeded, so "not_done" cannot be true')
@@ -137,7 +137,7 @@ def skip(state: SagaState, index: int, reason: str, actor: str) -> list[Event]:
         if slot.status not in (_S.OWED, _S.UNDO_RETRYING):
             raise _conflict(state, f"step {node.path} is {slot.status}: no compensation of it is owed")
     elif not state.committed or slot.status not in _FORWARD_OPEN:
-        raise _conflict(state, f"step {node.path} is {slot.status}; only a post-pivot step that is stuck can be skipped")
+        raise _conflict(state, f"step {node.path} is {slot.status}; only a stuck step after the pivot can be skipped")
     elif node.read:
         raise _conflict(state, f"the result of step {node.path} is read later, so it cannot be skipped; resolve it")
     return [ev.Skipped(index, reason, actor)]
@@ -152,9 +152,9 @@ def pause(state: SagaState, reason: str, actor: str) -> list[Event]:
 
 
 def resume(state: SagaState, reason: str, actor: str) -> list[Event]:
-    """Undo `pause`; a deadline that passed meanwhile is applied now."""
-    _still_open(state, "resume")
-    if not state.paused:
+    """Undo `pause`; a deadline that passed meanwhile is applied now. Follow-ups may be paused, too."""
+    if state.finished or not state.paused:
+        _still_open(state, "resume")
         raise _conflict(state, "it is not paused")
     return [ev.Resumed(reason, actor)]
 
@@ -162,10 +162,9 @@ def resume(state: SagaState, reason: str, actor: str) -> list[Event]:
 def signal(state: SagaState, name: str, payload: Raw, signal_id: str) -> list[Event]:
     """Journal a signal, once per id."""
     if not any(node.kind is Kind.WAIT and node.signal == name for node in state.nodes):
-        names = sorted({node.signal for node in state.nodes if node.kind is Kind.WAIT})
+        names = ", ".join(sorted({node.signal for node in state.nodes if node.kind is Kind.WAIT})) or "nothing"
         raise NotFound(
-            f"saga {state.saga_id}: no wait_for({name!r}) in {state.graph.name}; it waits for: {', '.join(names) or 'nothing'}",
-            code="AM3004",
+            f"saga {state.saga_id}: no wait_for({name!r}) in {state.graph.name}; it waits for: {names}", code="AM3004"
         )
     if signal_id and signal_id in state.signal_ids:
         return []
@@ -177,20 +176,21 @@ def signal(state: SagaState, name: str, payload: Raw, signal_id: str) -> list[Ev
 
 def late_success(state: SagaState, index: int, result: Raw) -> list[Event]:
     """A success whose attempt was given up: settle the step while that is possible, else note it."""
-    slot = state.slot(index)
+    node, slot = state.nodes[index], state.slot(index)
     status = slot.status
-    if slot.unknown and status in _STILL_UNKNOWN:
-        return [ev.LateSucceeded(index, result)]
     if status is _S.SUCCEEDED:
         return []
-    nothing_will_undo_it = status in (_S.COMPENSATED, _S.REJECTED, _S.FAILED, _S.DROPPED)
+    settles = status in _STILL_OPEN or (not node.follow_up and status in _STILL_UNDOABLE and not slot.undo_calls)
+    if slot.unknown and settles and (node.follow_up or not state.ended):
+        return [ev.LateSucceeded(index, result)]
+    harmless = node.read_only or node.follow_up or (node.best_effort and not node.compensation)
+    nothing_will_undo_it = status in (_S.COMPENSATED, _S.REJECTED, _S.FAILED, _S.DROPPED) and not harmless
     message = f"a late success of {_path(state, index)} arrived when it was {status}"
     return [ev.AnomalyNoted(index, message, nothing_will_undo_it)]
 
 
-_STILL_UNKNOWN = frozenset(
-    {_S.RUNNING, _S.PROBING, _S.SETTLING, _S.RETRYING, _S.PROBE_RETRYING, _S.PARKED, _S.UNKNOWN, _S.UNDO_READY}
-)
+_STILL_OPEN = frozenset({_S.RUNNING, _S.PROBING, _S.SETTLING, _S.RETRYING, _S.PROBE_RETRYING, _S.PARKED})
+_STILL_UNDOABLE = frozenset({_S.UNKNOWN, _S.PASSED, _S.UNDO_READY, _S.OWED})
 
 
 def cut_off(state: SagaState, cause: str) -> list[Event]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Coroutine, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from ..core import events as ev
@@ -45,7 +46,7 @@ class Actor:
     """
 
     __slots__ = (
-        "_armed", "_due_on_disk", "_timer", "calls", "dead", "durable_seq", "engine", "holder", "news", "outcome_known",
+        "_armed", "_due_on_disk", "_timer", "calls", "correlation", "dead", "durable_seq", "engine", "holder", "news", "outcome_known",
         "running", "saga", "saga_id", "state", "stragglers", "waiters", "written",
     )  # fmt: skip
 
@@ -54,6 +55,8 @@ class Actor:
         self.saga = saga
         self.state = state
         self.saga_id = state.saga_id
+        correlation = {} if state.started is None else state.started.correlation
+        self.correlation = MappingProxyType(correlation)  # what contexts show
         self.calls: deque[Call] = deque()  # queued, not begun
         self.running: dict[int, Call] = {}  # announced, without an answer yet
         self.stragglers: dict[int, Call] = {}  # given up, not ended yet
@@ -94,7 +97,8 @@ class Actor:
                 break
         if frame:
             self._hand_over(now, frame, command, key)
-        self._rest(now)
+        if self.durable_seq:  # else `durable` does: a saga whose start may yet be refused must write no second frame
+            self._rest(now)
         if state.turned_back is not None and self.running:
             self._cut_for_deadline()
 
@@ -146,6 +150,8 @@ class Actor:
             self._tell_news()
         if engine.bus.active:
             engine.publish(self, at, events)
+        if self.durable_seq == 1:
+            self._rest(engine.clock.now_ms())
         if self.state.finished:
             if self.durable_seq == self.state.seq:
                 engine.drop(self)
@@ -169,6 +175,8 @@ class Actor:
         future: asyncio.Future[None] = self.engine.loop.create_future()
         if self.durable_seq >= self.state.seq:
             future.set_result(None)
+        elif self.dead:
+            future.set_exception(self.engine.answer())
         else:
             self.written.append((self.state.seq, future))
         return future
@@ -199,9 +207,7 @@ class Actor:
     def abandon(self, error: Exception) -> None:
         """The engine is at its end: nothing of this actor will land any more."""
         self.dead = True
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self.disarm()
         for _, future in self.written:
             if not future.done():
                 future.set_exception(error)
@@ -226,18 +232,23 @@ class Actor:
             return
         due = next_due(state)
         if due != self._armed:
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
+            self.disarm()
             self._armed = due
-            if due and due <= now + self.engine.horizon_ms:
-                self._arm(due, now)
+            if due:  # one beyond the horizon is looked at again there, in case something keeps us in memory
+                self._arm(min(due, now + self.engine.horizon_ms), now)
         if not state.finished and not self.engine.draining and self._resting(now):
             self._leave(due or ASLEEP)
 
     def _arm(self, due: int, now: int) -> None:
         engine = self.engine
         self._timer = engine.timers.at(engine.loop.time() + max(0, due - now) / 1000, self._on_due)
+
+    def disarm(self) -> None:
+        """Forget the due time: it is on disk, or it is over."""
+        self._armed = 0
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _on_due(self) -> None:
         self._timer = None
@@ -279,7 +290,8 @@ class Actor:
         """A call is given up: answer for it now; until it has really ended it is a straggler."""
         self.running.pop(call.node, None)
         call.ended = self.engine.loop.create_future()
-        self.stragglers[call.node] = call
+        # One that was given up while it waited for an earlier one has not begun: the earlier one is still to wait for.
+        self.stragglers.setdefault(call.node, call)
         event = calling.given_up(self, call)
         if event is not None:
             self.turn([event])

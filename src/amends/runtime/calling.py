@@ -28,19 +28,22 @@ async def make(actor: Actor, call: Call) -> None:
     """Make the call and fold its answer. Raises only when its own worker is cancelled."""
     if actor.dead or call.given_up:
         return
-    try:
-        prepared = await _instead(actor, call) or _prepare(actor, call)
-    except asyncio.CancelledError:
-        if not call.given_up:
-            raise
-        prepared = ev.ActionNotSent(call.node)  # given up before it was made; answered for already
+    if actor.stragglers:
+        try:
+            await _wait_for_straggler(actor, call)
+        except asyncio.CancelledError:
+            if not call.given_up:
+                raise
+            _no_straggler(actor, call)
+            return  # given up before it was made; answered for already
+    prepared = (call.op == ACTION and _instead(actor, call)) or _prepare(actor, call)
     if isinstance(prepared, Event):
         _answer(actor, call, prepared)
         return
     function, args, kwargs, timeout = prepared
     engine = actor.engine
     try:
-        value = await engine.executor.run(call, function.function, function.is_async, args, kwargs, timeout)
+        value = await engine.executor.run(call, function, args, kwargs, timeout)
     except asyncio.CancelledError as error:
         if not call.given_up and engine.stopped:
             raise
@@ -61,44 +64,44 @@ def _answer(actor: Actor, call: Call, event: Event) -> None:
         actor.running.pop(call.node, None)
         actor.turn([event])
         return
-    if actor.stragglers.get(call.node) is call:
-        del actor.stragglers[call.node]
+    _no_straggler(actor, call)
     if call.op == ACTION and isinstance(event, ev.ActionSucceeded) and not actor.dead:
         actor.turn(late_success(actor.state, call.node, event.result))
     elif not actor.dead:
         actor.engine.let_go_when_still(actor)
 
 
+def _no_straggler(actor: Actor, call: Call) -> None:
+    if actor.stragglers.get(call.node) is call:
+        del actor.stragglers[call.node]
+
+
 # --- before the call ------------------------------------------------------------------------------
 
 
-async def _instead(actor: Actor, call: Call) -> Event | None:
-    """What is journalled instead of making the call, because it must not be made any more."""
-    straggler = actor.stragglers.get(call.node)
-    if straggler is not None and straggler is not call:
-        await _wait_for(actor, call, straggler)
-    if call.op != ACTION:
-        return None
+def _instead(actor: Actor, call: Call) -> Event | None:
+    """What is journalled instead of making an action's call, because it must not be made any more."""
     state, index = actor.state, call.node
-    node = state.nodes[index]
-    slot = state.slot(index)
-    if slot.late is not None:
+    if state.slot(index).late is not None:
         return ev.ActionNotSent(index, "a late success of an earlier attempt arrived before this call")
-    if node.follow_up:
+    if not (state.back or state.deadline) or state.nodes[index].follow_up:
         return None
     if state.back:
         return ev.ActionNotSent(index, "the saga turned back before the call")
-    if state.deadline and actor.engine.clock.now_ms() >= state.deadline:
+    if actor.engine.clock.now_ms() >= state.deadline:
         return ev.ActionNotSent(index, "the deadline was spent before the call")
     return None
 
 
-async def _wait_for(actor: Actor, call: Call, straggler: Call) -> None:
+async def _wait_for_straggler(actor: Actor, call: Call) -> None:
     """Attempts of one step never overlap: wait for the one that was given up, one timeout more."""
+    straggler = actor.stragglers.get(call.node)
+    if straggler is None or straggler is call:
+        return
     assert straggler.ended is not None
     await asyncio.wait([straggler.ended], timeout=_timeout_ms(actor, call) / 1000)
     if not straggler.ended.done():
-        actor.stragglers.pop(call.node, None)
+        _no_straggler(actor, straggler)
         actor.turn([ev.AttemptAbandoned(call.node, straggler.op)])
 
 
@@ -135,18 +138,11 @@ def _prepare(actor: Actor, call: Call) -> Prepared | Event:
     until = now + timeout_ms
     if call.op == ACTION and state.deadline and not state.nodes[index].follow_up:
         until = min(until, state.deadline)
+    attempt = slot.calls if call.op == ACTION else slot.undo_calls if call.op == COMPENSATION else slot.probe_calls
     context = Context(
-        saga_id=actor.saga_id,
-        saga_name=started.name,
-        step=state.nodes[index].path,
-        op=call.op,
-        attempt=slot.calls if call.op == ACTION else slot.undo_calls if call.op == COMPENSATION else slot.probe_calls,
-        outcome=outcome,
-        deadline_ms=until,
-        correlation=started.correlation,
-        clock=engine.clock.now_ms,
-        make_log=_log_of,
-    )
+        actor.saga_id, started.name, state.nodes[index].path, attempt, call.op, outcome, until,
+        actor.correlation, engine.clock.now_ms, _log_of,
+    )  # fmt: skip
     try:
         args, kwargs = function.arguments(state.input, state.result_of, own, context, engine.resources)
     except PayloadError as error:

@@ -79,6 +79,11 @@ class Committer:
         self._task = asyncio.get_running_loop().create_task(self._run(), name="amends-committer")
 
     @property
+    def batches(self) -> int:
+        """How many batches were begun."""
+        return self._number
+
+    @property
     def idle(self) -> bool:
         """Whether nothing gathers and nothing is being flushed."""
         return self._wake is not None and self._empty()

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, cast
 
 from ..core.definition import Saga
@@ -104,6 +105,7 @@ class Engine:
         state.saga_id = started.saga_id
         state.deaths_max = self.settings.deaths_max
         actor = Actor(self, saga, state)
+        actor.correlation = MappingProxyType(started.correlation)
         self.actors[started.saga_id] = actor
         actor.turn([started], key=key)
         await actor.landed()
@@ -199,6 +201,7 @@ class Engine:
             del self.actors[actor.saga_id]
             self.left.add(actor.saga_id)
             self._translator.forget(actor.saga_id)
+            actor.disarm()
             if self._admission:
                 self._admit()
             if not self.actors and self._still:

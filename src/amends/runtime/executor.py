@@ -24,6 +24,7 @@ from concurrent.futures import Future as ThreadFuture
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
+from ..core.calls import Call as Function
 from ..core.context import Op
 from .timers import DeadlineHeap, Timer
 
@@ -59,9 +60,10 @@ class Call:
 
     Attributes:
         given_up: why it was given up, "" while it was not.
+        until: when its time is over, on the loop's clock.
     """
 
-    __slots__ = ("_timer", "caller", "ended", "given_up", "node", "on_give_up", "op", "task", "thread")
+    __slots__ = ("_timer", "caller", "ended", "given_up", "node", "on_give_up", "op", "task", "thread", "until")
 
     def __init__(self, caller: Caller, op: Op, node: int) -> None:
         self.caller = caller
@@ -72,11 +74,12 @@ class Call:
         self.thread: ThreadFuture[Any] | None = None
         self.ended: asyncio.Future[None] | None = None
         self.on_give_up: Callable[[Call], None] | None = None
+        self.until = 0.0
         self._timer: Timer | None = None
 
-    def arm(self, timers: DeadlineHeap, when: float) -> None:
-        """Give the call up at `when` on the loop's clock."""
-        self._timer = timers.at(when, self._timeout)
+    def arm(self, timers: DeadlineHeap) -> None:
+        """Give the call up at `until`."""
+        self._timer = timers.at(self.until, self._timeout)
 
     def disarm(self) -> None:
         """It ended in time."""
@@ -105,20 +108,23 @@ class Call:
 
 
 class Drive:
-    """Awaitable that runs a coroutine in a context of its own and says when it first waits."""
+    """Awaitable that runs a coroutine in a context of its own, and arms the call's timeout when it first waits."""
 
-    __slots__ = ("_context", "_coroutine", "_waits")
+    __slots__ = ("_call", "_context", "_coroutine", "_timers")
 
-    def __init__(self, coroutine: Coroutine[Any, Any, Any], context: contextvars.Context, waits: Callable[[], None]) -> None:
+    def __init__(
+        self, coroutine: Coroutine[Any, Any, Any], context: contextvars.Context, call: Call, timers: DeadlineHeap
+    ) -> None:
         self._coroutine = coroutine
         self._context = context
-        self._waits = waits
+        self._call = call
+        self._timers = timers
 
     def __await__(self) -> Generator[Any, Any, Any]:
         run, send, throw = self._context.run, self._coroutine.send, self._coroutine.throw
         try:
             waiting = run(send, None)
-            self._waits()
+            self._call.arm(self._timers)
             while True:
                 try:
                     answer = yield waiting
@@ -232,7 +238,7 @@ class Executor:
             self._tell_still()
 
     def run(
-        self, call: Call, function: Callable[..., Any], is_async: bool, args: Any, kwargs: Any, timeout: float
+        self, call: Call, function: Function, args: list[Any], kwargs: dict[str, Any], timeout: float
     ) -> Awaitable[Any]:
         """The function's own answer, or its exception.
 
@@ -240,23 +246,21 @@ class Executor:
             NotBegun: no thread was free in time.
             asyncio.CancelledError: it was given up (`call.given_up`).
         """
-        started = self._loop.time()
+        call.until = self._loop.time() + timeout
         context = contextvars.copy_context()
-        if is_async:
-            return Drive(
-                context.run(function, *args, **kwargs), context, lambda: call.arm(self.timers, started + timeout)
-            )
-        return self._in_thread(call, context, function, args, kwargs, started + timeout)
+        if function.is_async:
+            return Drive(context.run(function.function, *args, **kwargs), context, call, self.timers)
+        return self._in_thread(call, context, function.function, args, kwargs)
 
     async def _in_thread(
-        self, call: Call, context: contextvars.Context, function: Callable[..., Any], args: Any, kwargs: Any, until: float
+        self, call: Call, context: contextvars.Context, function: Callable[..., Any], args: Any, kwargs: Any
     ) -> Any:
         """Run a sync function; when it is given up, go on waiting: only its end makes the thread free."""
         if self._threads is None:
             self._threads = ThreadPoolExecutor(self._threads_max, thread_name_prefix="amends-step")
         call.thread = self._threads.submit(context.run, function, *args, **kwargs)
         answer = asyncio.wrap_future(call.thread, loop=self._loop)
-        call.arm(self.timers, until)
+        call.arm(self.timers)
         while True:
             try:
                 return await asyncio.shield(answer)

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger("amends")
 _PAGE = 500
 _BACKOFF_MAX_S = 5.0
+_PROJECT_FRAMES = 2_000
+_PROJECT_BUSY_S = 1.0  # while batches are being committed, one step of the projection this often
 
 
 class Intake:
@@ -38,6 +40,8 @@ class Intake:
         self._last = 0  # the number of the open saga seen last
         self._tasks: set[asyncio.Task[Any]] = set()
         self._under_way: set[int] = set()
+        self._projected = 0  # batches the summaries are known to hold
+        self._project_again = 0.0
         self.recovered = engine.loop.create_future()
 
     def start(self) -> None:
@@ -74,7 +78,21 @@ class Intake:
             if await self._patiently(engine.store.changed) or first:
                 first = False
                 await self._patiently(self._take_in)
+            await self._project()
             await asyncio.sleep(poll_s)
+
+    async def _project(self) -> None:
+        """Keep the summaries near the journal: all the way when nothing is being committed, else a little."""
+        engine = self._engine
+        batches = engine.committer.batches
+        busy = not engine.committer.idle
+        if batches == self._projected or (busy and engine.loop.time() < self._project_again):
+            return
+        self._project_again = engine.loop.time() + _PROJECT_BUSY_S
+        while await self._patiently(lambda: engine.store.project(limit=_PROJECT_FRAMES)):
+            if not engine.committer.idle:
+                return
+        self._projected = batches
 
     async def _patiently(self, work: Any) -> Any:
         """Do it again while the store is out of reach; a lost lease or a failed store ends the term elsewhere."""

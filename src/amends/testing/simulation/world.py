@@ -1,0 +1,82 @@
+"""Everything outside of the machines: the store, the participants, the network, and who watches.
+
+Rules of this file: it holds the parts together and lets each find the others; it decides nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ...stores.base import FrameRow
+from ...stores.memory import MemoryStore
+from .chance import Chance, Trace
+from .invariants import Monitor
+from .loop import Machine, SimulatedLoop
+from .participants import Participants
+
+
+class World:
+    """Parameters:
+    seed: decides everything.
+    keep: whether the trace keeps its lines.
+
+    Attributes:
+        outage: whether the store is out of reach for everybody.
+        leader: the machine whose epoch is in force.
+        broken: what was broken, the first thing first.
+    """
+
+    def __init__(self, seed: int, *, keep: bool = False) -> None:
+        self.chance = Chance(seed)
+        self.trace = Trace(keep=keep)
+        self.loop = SimulatedLoop(self.chance.stream("loop"))
+        self.store = MemoryStore()
+        self.monitor = Monitor(self)
+        self.participants = Participants(self)
+        self.outage = False
+        self.leader: Machine | None = None
+        self.draining = 0
+        self.links: dict[Machine, Any] = {}
+        self.broken: list[str] = []
+        self.over: asyncio.Future[None] | None = None
+        self._written: Counter[str] = Counter()
+        self._outside = contextvars.Context()
+
+    def later(self, delay_s: float, function: Callable[..., object], *args: Any) -> None:
+        """Call a function in the world, outside of every machine."""
+        self.loop.call_later(delay_s, function, *args, context=self._outside)
+
+    def say(self, who: str, what: str) -> None:
+        """Note it in the trace."""
+        self.trace.say(self.loop.time(), who, what)
+
+    def violate(self, promise: str) -> None:
+        """A promise was broken: note it and end the run."""
+        self.say("BROKEN", promise)
+        self.broken.append(promise)
+        if self.over is not None and not self.over.done():
+            self.over.set_result(None)
+
+    # --- told by the links -----------------------------------------------------------------------------
+
+    def leads(self, machine: Machine, epoch: int) -> None:
+        """A machine has taken the lease."""
+        self.leader = machine
+        self.say(machine.name, f"leads, epoch {epoch}")
+
+    def landed(self, rows: Sequence[FrameRow], by: str) -> None:
+        """Frames have become durable."""
+        for row in rows:
+            self.monitor.row(row, by)
+
+    def wrote(self, machine: Machine) -> None:
+        """A machine wrote without the lease; `changed()` of the others must tell."""
+        self._written[machine.name] += 1
+
+    def written_by_others(self, machine: Machine) -> int:
+        """How often others wrote."""
+        return sum(self._written.values()) - self._written[machine.name]
