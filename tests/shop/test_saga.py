@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import httpx2
 import pytest
 
-from amends import Orchestrator, SagaCompensated, SagaFailed, SagaRequiresManual
+from amends import Orchestrator, Saga, SagaCompensated, SagaFailed, SagaRequiresManual, parallel
+from examples.shop import saga as shop
 from examples.shop.audit import audit
 from examples.shop.back_office import BackOffice
 from examples.shop.catalogue import ARTICLES
@@ -34,13 +35,29 @@ def an_order(*items: Item, order_id: str = "o1", card: str = "valid") -> Order:
 BIG = Item("A039", 5, ARTICLES[39].price_cents)
 
 
-def play(rig: Rig, scene: Scene[T]) -> T:
+# The same steps, with a deadline that a test can await: a pivot is asked again until then.
+IMPATIENT = Saga(
+    "place_order",
+    shop.create_order,
+    shop.reserve_payment,
+    parallel(shop.reserve_inventory, shop.reserve_courier),
+    shop.capture_payment,
+    shop.create_shipment,
+    input=Order,
+    deadline="2s",
+    resources=[Shop],
+    on_completed=[shop.send_confirmation],
+    on_compensated=[shop.send_apology],
+)
+
+
+def play(rig: Rig, scene: Scene[T], saga: Saga[Order, Any] = place_order) -> T:
     """Run a scene with an orchestrator in memory, a shop and a back office."""
 
     async def stage() -> T:
         mounts = {url: rig.clients[name]._transport for name, url in URLS.items()}
         client = httpx2.AsyncClient(mounts=mounts, timeout=None)
-        async with Orchestrator("sqlite://", sagas=[place_order], resources=[Shop(URLS, client)]) as orchestrator:
+        async with Orchestrator("sqlite://", sagas=[saga], resources=[Shop(URLS, client)]) as orchestrator:
             result = await scene(
                 SimpleNamespace(orchestrator=orchestrator, office=BackOffice(orchestrator, URLS, client))
             )
@@ -51,7 +68,9 @@ def play(rig: Rig, scene: Scene[T]) -> T:
 
 
 async def outcome(scene: SimpleNamespace, order: Order) -> str:
-    saga = await scene.orchestrator.start(place_order, order, key=order.order_id, correlation={"order": order.order_id})
+    saga = await scene.orchestrator.start(
+        "place_order", order, key=order.order_id, correlation={"order": order.order_id}
+    )
     try:
         await asyncio.wait_for(saga.result(), 20)
     except SagaFailed as failed:
@@ -96,22 +115,22 @@ def test_an_order_over_the_limit_waits_for_what_the_approver_says(rig: Rig, appr
     async def scene(stage: SimpleNamespace) -> str:
         saga = await stage.orchestrator.start(place_order, an_order(BIG))
         await stage.orchestrator.signal(saga.id, "approval", Approval(approved=approved, by="ann"))
-        try:
+        if approved:
             await saga.result()
-        except SagaCompensated as failed:
-            assert "ann did not approve" in failed.cause
-            return failed.status
-        return "completed"
+            return "completed"
+        with pytest.raises(SagaCompensated) as caught:
+            await saga.result()
+        assert "ann did not approve" in caught.value.cause
+        return caught.value.status
 
     assert play(rig, scene) == ends
     assert found(rig) == {"o1": "done" if approved else "undone"}
 
 
-@pytest.mark.parametrize("kind", ["after", "cut", "before"])
+@pytest.mark.parametrize("kind", ["after", "before"])
 def test_an_answer_lost_on_every_first_attempt_loses_and_doubles_nothing(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    kind = "after" if kind == "cut" else kind  # the in-process transport cannot cut a connection
     monkeypatch.setattr(faults, "fault_of", lambda seed, rate, path, op, attempt: kind if attempt == "1" else "")
     assert play(rig, lambda stage: outcome(stage, an_order())) == "completed"
     assert found(rig) == {"o1": "done"}
@@ -135,7 +154,7 @@ def test_a_courier_who_has_left_is_parked_and_ended_by_hand(
 ) -> None:
     async def scene(stage: SimpleNamespace) -> str:
         saga = await stage.orchestrator.start(place_order, an_order(BIG), correlation={"order": "o1"})
-        while not rig.sql("shipping", "SELECT 1 FROM bookings"):
+        while not rig.sql("shipping", "SELECT 1 FROM bookings"):  # noqa: ASYNC110 -- a table tells, no event does
             await asyncio.sleep(0)
         rig.sql("shipping", "UPDATE bookings SET state = 'dispatched'")
         rig.sql("shipping", "INSERT INTO ledger (kind, order_id, slot) SELECT 'dispatch', order_id, slot FROM bookings")
@@ -167,19 +186,19 @@ def test_a_capture_whose_outcome_nobody_knows_is_settled_by_a_seal(
         assert await outcome(stage, an_order()) == "requires_manual"
         return (await stage.office.end_all())["o1"]
 
-    assert play(rig, scene) == ends
+    assert play(rig, scene, IMPATIENT) == ends
     assert found(rig) == {"o1": became}
 
 
 def test_a_service_that_is_down_is_not_sent_and_proves_no_effect(tmp_path: Path) -> None:
     async def scene() -> str:
-        shop = Shop(dict.fromkeys(SERVICES, "http://127.0.0.1:1"))
-        async with Orchestrator("sqlite://", sagas=[place_order], resources=[shop]) as orchestrator:
+        down = Shop(dict.fromkeys(SERVICES, "http://127.0.0.1:1"))
+        async with Orchestrator("sqlite://", sagas=[place_order], resources=[down]) as orchestrator:
             saga = await orchestrator.start(place_order, an_order())
             with pytest.raises(SagaCompensated):
                 await saga.result()
             step = (await orchestrator.get(saga.id))["create_order"]
-        await shop.aclose()
+        await down.aclose()
         return f"{step.status} {step.compensation_attempts}"
 
     assert asyncio.run(scene()) == "failed 0"

@@ -31,6 +31,7 @@ def test_an_address_of_no_store_is_refused_and_tells_the_forms_there_are(address
     with pytest.raises(UsageError, match="sqlite:////absolute/path.db") as caught:
         open_address(address)
     assert caught.value.code == "AM2202"
+    assert ("is not a store address" in str(caught.value)) == ("://" not in address)
 
 
 def test_postgresql_comes_later_and_its_password_is_not_repeated():

@@ -128,6 +128,8 @@ def test_a_batch_too_big_for_one_value_lands_in_parts_of_one_transaction(tmp_pat
 
 def test_a_commit_whose_caller_was_cancelled_still_lands(tmp_path):
     async def main():
+        complaints = []
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: complaints.append(context))
         store = await opened(tmp_path / "sagas.db")
         lease = await leading(store)
         task = asyncio.ensure_future(store.commit(lease, Batch(1, frames=[FrameRow("a", 1, b"")])))
@@ -137,6 +139,7 @@ def test_a_commit_whose_caller_was_cancelled_still_lands(tmp_path):
         assert task.cancelled()
         await store.commit(lease, Batch(2, frames=[FrameRow("a", 2, b"")]))
         assert len((await store.frames(["a"]))["a"]) == 2
+        assert complaints == []
         store.close()
 
     asyncio.run(main())

@@ -167,7 +167,7 @@ def test_a_process_is_gone_when_it_is_dead_and_never_because_it_is_elsewhere():
     for elsewhere in (
         type(here)("other", "another-host", here.boot_id, sleeper.pid, 1),
         type(here)("other", here.host, "another-boot", sleeper.pid, 1),
-        type(here)("other", here.host, here.boot_id, 0, 0),
+        type(here)("other", here.host, here.boot_id, 0, 5),
     ):
         assert not is_gone(elsewhere)
     assert is_gone(type(here)("other", here.host, here.boot_id, sleeper.pid, 1))

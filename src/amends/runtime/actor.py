@@ -47,7 +47,7 @@ class Actor:
 
     __slots__ = (
         "_armed", "_due_on_disk", "_timer", "calls", "correlation", "dead", "durable_seq", "engine", "holder", "news", "outcome_known",
-        "running", "saga", "saga_id", "state", "stragglers", "waiters", "written",
+        "running", "saga", "saga_id", "state", "stragglers", "visitors", "written",
     )  # fmt: skip
 
     def __init__(self, engine: Engine, saga: Saga[Any, Any], state: SagaState) -> None:
@@ -63,6 +63,7 @@ class Actor:
         self.durable_seq = state.seq
         self.written: list[tuple[int, asyncio.Future[None]]] = []  # (seq, who waits for its frame)
         self.news: list[asyncio.Future[None]] = []  # who waits for an end, or for the fate of a cancel
+        self.visitors = 0  # who looks at it right now, and keeps it in memory
         self.dead = False
         self.holder = ""  # the saga that has the start key, when this one was refused
         self.outcome_known = state.ended  # an end is durable
@@ -82,25 +83,35 @@ class Actor:
         """
         if self.dead:
             return
-        engine, state = self.engine, self.state
-        now = engine.clock.now_ms()
-        state.at = now
-        frame: list[Event] = []
-        commands: Sequence[Command] = happened
-        while True:
-            for command_ in commands:
-                event = self._answered(command_, now) if isinstance(command_, Evaluate) else command_
-                fold(state, event)
-                frame.append(event)
-            commands = () if engine.draining else decide(state.graph, state, now)
-            if not commands:
-                break
+        state = self.state
+        now = self.engine.clock.now_ms()
+        try:
+            frame = self._fold_and_decide(happened, now)
+        except Exception as error:  # noqa: BLE001 -- a defect, here or in a journal, must stop this saga only
+            self.dead = True
+            self.engine.broke(self, error)
+            return
         if frame:
             self._hand_over(now, frame, command, key)
         if self.durable_seq:  # else `durable` does: a saga whose start may yet be refused must write no second frame
             self._rest(now)
         if state.turned_back is not None and self.running:
             self._cut_for_deadline()
+
+    def _fold_and_decide(self, happened: Sequence[Command], now: int) -> list[Event]:
+        """The whole frame: what happened, and all that the kernel decides on it."""
+        state, draining = self.state, self.engine.draining
+        state.at = now
+        frame: list[Event] = []
+        commands = happened
+        while True:
+            for command in commands:
+                event = self._answered(command, now) if isinstance(command, Evaluate) else command
+                fold(state, event)
+                frame.append(event)
+            commands = () if draining else decide(state.graph, state, now)
+            if not commands:
+                return frame
 
     def _answered(self, question: Evaluate, now: int) -> Event:
         return evaluate(self.saga, self.state, question.node, self.engine.resources, now)
@@ -275,7 +286,7 @@ class Actor:
         """Whether the engine may let go of it: all landed, nobody waits, nothing near."""
         return (
             self.durable_seq == self.state.seq
-            and not (self.written or self.running or self.stragglers)
+            and not (self.visitors or self.written or self.running or self.stragglers)
             and all(future.done() for future in self.news)
             and self._resting(self.engine.clock.now_ms())
         )

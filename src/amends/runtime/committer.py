@@ -15,6 +15,7 @@ What a store can answer, and what follows:
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -23,6 +24,7 @@ from ..errors import LeaseLost, StoreError, StoreFailed, StoreUnavailable
 from ..limits import BATCH_FRAMES_MAX
 from ..stores.base import Batch, FrameRow, KeyRow, Lease, Store
 
+_log = logging.getLogger("amends")
 _BACKOFF_S = 0.01
 _BACKOFF_MAX_S = 1.0
 
@@ -149,6 +151,10 @@ class Committer:
         except StoreError as error:
             self.error = error
             self._ended(error)
+        except Exception as error:  # noqa: BLE001 -- a defect of ours: stop in the open rather than hang
+            _log.exception("the committer broke")
+            self.error = StoreFailed(f"the committer broke: {error!r}; restart to recover, and report this", code="AM6020")
+            self._ended(self.error)
         finally:
             self._release_flushers()
 

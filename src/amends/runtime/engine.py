@@ -10,8 +10,9 @@ Rules of this file: nothing here survives a term; user code never sees it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -21,6 +22,7 @@ from ..core.fold import fold_frame
 from ..core.state import IllegalTransition, SagaState
 from ..core.verbs import cut_off
 from ..errors import Conflict, LeaseLost, NotFound, StoreError, StoreUnavailable
+from ..limits import ERROR_CHARS_MAX
 from ..observe.bus import Bus
 from ..observe.translator import Translator
 from ..stores.base import FrameRow, KeyRow, Lease, Store
@@ -68,10 +70,10 @@ class Engine:
         self.loop = asyncio.get_running_loop()
         self.timers = DeadlineHeap(self.loop)
         self.executor = Executor(self.loop, self.timers, settings.concurrency, settings.threads)
-        self.committer = Committer(store, lambda: self.lease, self._committer_ended)
+        self.committer = Committer(store, lambda: self.lease, self.fail)
         self.actors: dict[str, Actor] = {}
         self.held: dict[str, str] = {}
-        self.left: set[str] = set()  # sagas that left memory since the intake last cleared this
+        self.left: set[str] | None = None  # sagas that leave memory while the intake reads journals
         self.draining = False
         self.stopped = False
         self.error: StoreError | None = None
@@ -98,9 +100,13 @@ class Engine:
         while len(self.actors) >= self.settings.admission and not self.stopped:
             admitted: asyncio.Future[None] = self.loop.create_future()
             self._admission.append(admitted)
-            await admitted
+            try:
+                await admitted
+            except asyncio.CancelledError:
+                self._admit()  # the place that was given to this one is the next one's
+                raise
         if self.stopped or self.draining:
-            raise StoreUnavailable("this orchestrator is stopping; nothing was started")
+            raise self.answer()
         state = SagaState(saga.graph)
         state.saga_id = started.saga_id
         state.deaths_max = self.settings.deaths_max
@@ -113,16 +119,26 @@ class Engine:
 
     # --- sagas in and out of memory --------------------------------------------------------------------
 
-    async def load(self, saga_id: str) -> Actor:
-        """The saga's actor, taken up from its journal when it is not in memory.
+    @contextlib.asynccontextmanager
+    async def visit(self, saga_id: str) -> AsyncIterator[Actor]:
+        """The saga's one actor, kept in memory meanwhile, also when it is at rest or finished.
 
         Raises:
             NotFound: no such saga.
             Conflict: it is on hold (its definition or its journal cannot be used here).
         """
+        actor = await self._load(saga_id)
+        try:
+            yield actor
+        finally:
+            actor.visitors -= 1
+            self.let_go_when_still(actor)
+
+    async def _load(self, saga_id: str) -> Actor:
         while True:
             actor = self.actors.get(saga_id)
             if actor is not None:
+                actor.visitors += 1
                 return actor
             under_way = self._loading.get(saga_id)
             if under_way is None:
@@ -133,7 +149,7 @@ class Engine:
             rows = await self.store.frames([saga_id])
             if saga_id not in rows:
                 raise NotFound(f"no saga {saga_id} in {self.store.address}", code="AM3002")
-            actor = self.take_up(saga_id, rows[saga_id])
+            actor = self.take_up(saga_id, rows[saga_id], visitors=1)
         finally:
             del self._loading[saga_id]
             future.set_result(None)
@@ -141,10 +157,11 @@ class Engine:
             raise Conflict(f"saga {saga_id} is on hold: {self.held[saga_id]}", code="AM4003")
         return actor
 
-    def take_up(self, saga_id: str, rows: list[FrameRow]) -> Actor | None:
+    def take_up(self, saga_id: str, rows: list[FrameRow], *, visitors: int = 0) -> Actor | None:
         """Make an actor of a journal and let it go on; None when it is on hold, with the reason noted."""
         known = self.actors.get(saga_id)
         if known is not None:
+            known.visitors += visitors
             return known
         try:
             frames = [decode_frame(row.body) for row in rows]
@@ -160,8 +177,9 @@ class Engine:
             self._hold(saga_id, rows, "poison", f"its journal cannot be folded: {error}")
             return None
         actor = Actor(self, saga, state)
+        actor.visitors = visitors
         self.held.pop(saga_id, None)
-        if state.finished:
+        if state.finished and not visitors:
             return actor
         self.actors[saga_id] = actor
         if self.bus.active:
@@ -183,13 +201,24 @@ class Engine:
 
     def _hold(self, saga_id: str, rows: list[FrameRow], reason: str, message: str) -> None:
         """Put a saga that cannot be moved on hold, visibly, and go on with the others."""
+        known = saga_id in self.held  # then the event is on its way, if these rows do not show it yet
         self.held[saga_id] = message
-        if _is_held_for(rows, reason):
+        if known or _is_held_for(rows, reason):
             return
         _log.warning("saga %s is on hold (%s): %s", saga_id, reason, message)
         events: list[Event] = [Held(reason, message)]
         seq = rows[-1].seq + 1 if rows else 1
         self.committer.append(_Nobody(), saga_id, seq, self.clock.now_ms(), events)
+
+    def broke(self, actor: Actor, error: Exception) -> None:
+        """A saga cannot be folded any further: hold it, visibly, after what it has handed over."""
+        message = f"it cannot go on: {error!r}"
+        _log.error("saga %s is on hold (poison): %s", actor.saga_id, message, exc_info=error)
+        self.held[actor.saga_id] = message
+        events: list[Event] = [Held("poison", message[:ERROR_CHARS_MAX])]
+        self.committer.append(_Nobody(), actor.saga_id, actor.state.seq + 1, self.clock.now_ms(), events)
+        self.forget(actor)
+        actor.abandon(Conflict(f"saga {actor.saga_id} is on hold: {message}", code="AM4003"))
 
     def drop(self, actor: Actor) -> None:
         """The saga is finished, and that is durable."""
@@ -199,7 +228,8 @@ class Engine:
         """Take it out of memory."""
         if self.actors.get(actor.saga_id) is actor:
             del self.actors[actor.saga_id]
-            self.left.add(actor.saga_id)
+            if self.left is not None:
+                self.left.add(actor.saga_id)
             self._translator.forget(actor.saga_id)
             actor.disarm()
             if self._admission:
@@ -240,9 +270,11 @@ class Engine:
 
     # --- the term's end --------------------------------------------------------------------------------
 
-    def _committer_ended(self, error: StoreError) -> None:
-        self.abandon(error)
-        self._ended(error)
+    def fail(self, error: StoreError) -> None:
+        """The term ends by itself: the lease is lost, or the store failed."""
+        if not self.stopped:
+            self.abandon(error)
+            self._ended(error)
 
     def abandon(self, error: StoreError) -> None:
         """Cut everything at once and write nothing more: the lease is lost or the store failed."""
@@ -250,16 +282,19 @@ class Engine:
             return
         self.stopped = True
         self.error = error
-        answer: Exception = error
-        if isinstance(error, LeaseLost):
-            answer = StoreUnavailable(
-                "the lease was lost before this was durable; another orchestrator goes on. Whether it landed is unknown: ask again"
-            )
         for actor in list(self.actors.values()):
-            actor.abandon(answer)
+            actor.abandon(self.answer())
         self.actors.clear()
         self.timers.close()
         self._release_all()
+
+    def answer(self) -> StoreError:
+        """What those are told who wait for something that will not land here any more."""
+        if isinstance(self.error, LeaseLost):
+            return StoreUnavailable(
+                "the lease was lost before this was durable; another orchestrator goes on. Whether it landed is unknown: ask again"
+            )
+        return self.error or StoreUnavailable("this orchestrator is stopping; ask the one that goes on")
 
     async def drain(self, grace_s: float) -> None:
         """Begin nothing new; let running calls end for a while, cut the others, write all of it."""
@@ -267,6 +302,7 @@ class Engine:
         self.executor.suspend()
         if self.executor.running and grace_s > 0:
             await asyncio.wait([self.executor.still()], timeout=grace_s)
+        await self.committer.flush()  # intents on their way land, and are handed over with the rest
         for actor in list(self.actors.values()):
             for call in list(actor.running.values()):
                 call.give_up("shutdown")
@@ -279,7 +315,7 @@ class Engine:
         await self.committer.stop()
         self.timers.close()
         for actor in list(self.actors.values()):
-            actor.abandon(StoreUnavailable("this orchestrator has stopped"))
+            actor.abandon(self.answer())
         self.actors.clear()
         self._release_all()
 

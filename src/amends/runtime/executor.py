@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from concurrent.futures import Future as ThreadFuture
@@ -157,6 +158,7 @@ class Executor:
         self._suspended = False
         self._stopped = False
         self.running = 0
+        self.begin_until = math.inf  # on the loop's clock: the lease has enough left for a call to begin
         self._when_still: list[asyncio.Future[None]] = []
 
     def submit(self, call: Call) -> None:
@@ -206,6 +208,9 @@ class Executor:
         while not self._stopped:
             made = 0
             while queue and not self._suspended and not self._stopped:
+                if self._loop.time() > self.begin_until:
+                    self._suspended = True  # we were stopped for so long that the lease may be another's
+                    break
                 caller = queue.popleft()
                 call = caller.calls.popleft()
                 if caller.calls:

@@ -23,6 +23,7 @@ from ..stores.base import CommandRow
 from .commands import Command, decode_command, encode_error
 
 if TYPE_CHECKING:
+    from .actor import Actor
     from .engine import Engine
 
 _log = logging.getLogger("amends")
@@ -42,11 +43,16 @@ class Intake:
         self._under_way: set[int] = set()
         self._projected = 0  # batches the summaries are known to hold
         self._project_again = 0.0
+        self._look = True
         self.recovered = engine.loop.create_future()
 
     def start(self) -> None:
         """Begin to recover, then to watch."""
         self._spawn(self._run(), "amends-intake")
+
+    def look(self) -> None:
+        """This process wrote a start or a command itself, which `changed` does not tell."""
+        self._look = True
 
     async def stop(self) -> None:
         """End; commands not applied stay in the inbox."""
@@ -70,13 +76,12 @@ class Intake:
         poll_s = milliseconds(engine.settings.poll) / 1000
         look_ahead_s = engine.horizon_ms / 2000
         next_look = engine.loop.time() + look_ahead_s
-        first = True
         while not engine.stopped:
             if engine.loop.time() >= next_look:
                 next_look = engine.loop.time() + look_ahead_s
                 await self._patiently(self._wake_sleepers)
-            if await self._patiently(engine.store.changed) or first:
-                first = False
+            if await self._patiently(engine.store.changed) or self._look:
+                self._look = False
                 await self._patiently(self._take_in)
             await self._project()
             await asyncio.sleep(poll_s)
@@ -104,6 +109,9 @@ class Intake:
                 _log.warning("the store is out of reach, trying again: %s", error)
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, _BACKOFF_MAX_S)
+            except StoreError as error:
+                self._engine.fail(error)
+                raise asyncio.CancelledError from error  # the term is over, and so is this task
 
     # --- sagas -----------------------------------------------------------------------------------------
 
@@ -147,13 +155,16 @@ class Intake:
     async def _take_up(self, saga_ids: list[str]) -> None:
         engine = self._engine
         wanted = [saga_id for saga_id in saga_ids if saga_id not in engine.actors]
-        engine.left.clear()
-        journals = await engine.store.frames(wanted) if wanted else {}
+        left = engine.left = set()
+        try:
+            journals = await engine.store.frames(wanted) if wanted else {}
+        finally:
+            engine.left = None
         for saga_id in wanted:
             rows = journals.get(saga_id)
             # A saga that came and left while we read may have moved: these rows are stale, and there
             # is nothing to take up, for it left resting or finished.
-            if rows and saga_id not in engine.left and not engine.stopped:
+            if rows and saga_id not in left and not engine.stopped:
                 engine.take_up(saga_id, rows)
         await asyncio.sleep(0)
 
@@ -168,7 +179,8 @@ class Intake:
             if answered:
                 return
         except StoreError:
-            return  # the term is at its end; the next one finds the command in the inbox
+            self._look = True  # out of reach for a moment; or the term is at its end, and the next one finds the command
+            return
         except AmendsError as refused:
             error = encode_error(refused)
         except Exception as failed:  # noqa: BLE001 -- a command of another release must not stop the intake
@@ -187,7 +199,12 @@ async def apply(engine: Engine, saga_id: str, command: Command, command_id: int 
     Raises:
         NotFound, Conflict, UsageError: it was refused; nothing changed.
     """
-    actor = await engine.load(saga_id)
+    async with engine.visit(saga_id) as actor:
+        return await _apply_to(actor, command, command_id)
+
+
+async def _apply_to(actor: Actor, command: Command, command_id: int) -> bool:
+    saga_id, engine = actor.saga_id, actor.engine
     events = events_of(actor.state, actor.saga, command, engine.clock.now_ms())
     waits = command.verb == "cancel"
     if events:

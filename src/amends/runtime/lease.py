@@ -88,6 +88,11 @@ class Leader:
         """Done when every saga of the term was taken up; None while standing by."""
         return None if self._intake is None else self._intake.recovered
 
+    def look(self) -> None:
+        """This process wrote a start or a command past the engine; the engine of the moment must see it."""
+        if self._intake is not None:
+            self._intake.look()
+
     async def _acquire(self) -> bool:
         loop = asyncio.get_running_loop()
         asked = loop.time()
@@ -97,6 +102,7 @@ class Leader:
         self._until = asked + self._ttl_ms / 1000
         self._term_over = asyncio.Event()
         engine = self._begin(lease, self._ended)
+        engine.executor.begin_until = self._begin_until()
         engine.committer.start()
         self.engine = engine
         self._intake = Intake(engine)
@@ -152,12 +158,15 @@ class Leader:
         except StoreUnavailable as error:
             _log.warning("the lease could not be renewed yet: %s", error)
         except StoreError as error:
-            engine.abandon(error)
-            self._ended(error)
+            engine.fail(error)
         else:
             self._until = asked + self._ttl_ms / 1000
+            engine.executor.begin_until = self._begin_until()
             if not engine.draining:
                 engine.executor.go_on()
+
+    def _begin_until(self) -> float:
+        return self._until - self._ttl_ms / 1000 * _MARGIN
 
     async def _end_term(self, engine: Engine) -> None:
         self.engine = None

@@ -24,7 +24,7 @@ from ..core.events import Started, encode_frame
 from ..core.graph import structure_of
 from ..core.ids import IdMaker
 from ..core.transitions import SagaStatus
-from ..errors import DefinitionError, KeyConflict, NotFound, StoreError, UsageError
+from ..errors import Conflict, DefinitionError, KeyConflict, NotFound, StoreError, UsageError
 from ..limits import CORRELATION_CHARS_MAX, CORRELATION_ENTRIES_MAX, KEY_CHARS_MAX, PAGE_MAX, REASON_CHARS_MAX
 from ..observe.bus import Bus, Notice, Subscription
 from ..policies.durations import milliseconds
@@ -254,6 +254,8 @@ class Orchestrator:
                 return Handle(self, saga_id, actor)
         else:
             holder = await self._store.start(FrameRow(saga_id, 1, encode_frame(now, [started])), row)
+            if self._leader is not None:
+                self._leader.look()
         if holder:
             await self._same_input(saga, key, holder, raw)
         return Handle(self, holder or saga_id)
@@ -345,27 +347,30 @@ class Orchestrator:
                 state = actor.state
                 if actor.outcome_known or (has_outcome(state) and actor.durable_seq == state.seq):
                     return outcome(state, actor.saga)
-                await actor.next_news()
+                try:
+                    await actor.next_news()
+                finally:
+                    engine.let_go_when_still(actor)
                 continue
             state = await self._reader.state(saga_id)
             if has_outcome(state):
                 assert state.started is not None
                 return outcome(state, self._sagas.get((state.started.name, state.started.version)))
             self._raise_failure()
-            if engine is not None and saga_id not in engine.held and await self._taken_up(engine, saga_id):
+            if engine is not None and saga_id not in engine.held and await self._news_of(engine, saga_id):
                 continue
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, _POLL_MAX_S)
 
-    async def _taken_up(self, engine: Engine, saga_id: str) -> bool:
-        """Take a sleeping saga into memory to watch it; False when it cannot be watched here."""
+    async def _news_of(self, engine: Engine, saga_id: str) -> bool:
+        """Watch a saga that rests on disk until it has news; False when it cannot be watched here."""
         try:
-            actor = await engine.load(saga_id)
-        except (StoreError, NotFound):
+            async with engine.visit(saga_id) as actor:
+                if not actor.dead and not has_outcome(actor.state):
+                    await actor.next_news()
+        except (StoreError, NotFound, Conflict):  # out of reach, or on hold: it is watched through the store
             return False
-        except Exception:  # noqa: BLE001 -- on hold: it is watched through the store
-            return False
-        return not actor.dead and engine.actors.get(saga_id) is actor
+        return True
 
     # --- acting ----------------------------------------------------------------------------------------
 
@@ -448,6 +453,8 @@ class Orchestrator:
         """Through the inbox: the lease's holder applies it and answers."""
         await self._reader.state(saga_id)  # NotFound, before anything is queued
         command_id = await self._store.post(saga_id, encode_command(command), now=self._clock.now_ms())
+        if self._leader is not None:
+            self._leader.look()
         loop = asyncio.get_running_loop()
         until = loop.time() + patience_s
         pause = _POLL_S / 2

@@ -49,7 +49,7 @@ def story() -> list[FrameRow]:
             name="order",
             key="k-5",
         ),
-        saga_frames("s6", [e.Began(), e.Held("version", "trip 1 is not registered here")], name="order"),
+        saga_frames("s6", [e.Began(), e.Held("version", "trip 1 is not registered here")], name="order", key="k-6"),
     ]
     longest = max(len(journal) for journal in journals)
     return [journal[at] for at in range(longest) for journal in journals if at < len(journal)]

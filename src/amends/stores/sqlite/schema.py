@@ -39,20 +39,19 @@ def check(db: sqlite3.Connection, path: Path) -> bool:
     return known <= {number for number, _, _ in applied}
 
 
-def migrate(db: sqlite3.Connection, path: Path) -> None:
+def migrate(db: sqlite3.Connection) -> None:
     """Apply what is missing, all of it or nothing. Two processes may do so at once: one waits for the other."""
     db.execute("BEGIN IMMEDIATE")
     try:
-        if not check(db, path):
-            if not db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
-                db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            db.execute(_MADE)
-            applied = {number for (number,) in db.execute("SELECT number FROM amends_migrations")}
-            for migration in migrations():
-                if migration.number not in applied:
-                    for statement in statements(migration.text):
-                        db.execute(statement)
-                    db.execute("INSERT INTO amends_migrations VALUES (?, ?, ?)", migration[:3])
+        if not db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        db.execute(_MADE)
+        applied = {number for (number,) in db.execute("SELECT number FROM amends_migrations")}
+        for migration in migrations():
+            if migration.number not in applied:
+                for statement in statements(migration.text):
+                    db.execute(statement)
+                db.execute("INSERT INTO amends_migrations VALUES (?, ?, ?)", migration[:3])
         db.execute("COMMIT")
     except BaseException:
         if db.in_transaction:

@@ -56,7 +56,7 @@ class Writer:
             for statement in statements(query("configure")):
                 db.execute(statement).fetchall()
             if not complete:
-                migrate(db, self._path)
+                migrate(db)
             db.create_function("amends_taken", 2, self._taken.__setitem__)
             for name in ("apply_batch", "apply_projection"):
                 for statement in statements(query(name)):

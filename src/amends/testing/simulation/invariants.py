@@ -1,0 +1,394 @@
+"""What must hold of every journal, checked at every frame that lands, and at the end.
+
+The ids are those of the project's list of invariants:
+
+    S1   one end; nothing but follow-ups and notes after it
+    S2   only legal transitions: the fold accepts every frame
+    S3   a journal's frames are contiguous from 1
+    S5   no call without its durable intent
+    S10  a compensation only for a step that succeeded or is unknown
+    S11  ... and only after those of all its successors have ended or are parked
+    S12  `compensated` only if every compensation was acknowledged
+    S14  after the pivot no compensation and no turning back
+    S17  nothing happens before it is due
+    S18  after the deadline no new action starts; no key is used beyond its age
+    L1   an open saga waits for something that will come: each frame was decided to its end, and every
+         node that waits has its due time, its signal or its call
+    --   a function sees exactly the results that the journal holds
+
+Rules of this file: it reads frames as any stranger could, with the pure kernel and nothing of the
+runtime; the first broken promise ends the run.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ...core import events as ev
+from ...core.context import Context
+from ...core.decide import decide
+from ...core.definition import Saga
+from ...core.events import Event, Frame, decode_frame
+from ...core.fold import fold
+from ...core.graph import Graph, Kind, Node
+from ...core.state import IllegalTransition, SagaState
+from ...core.summary import Summary, fold_summary
+from ...core.transitions import BACKING_OFF, CALLING, SagaStatus, StepStatus
+from ...stores.base import FrameRow
+from .loop import Machine
+
+if TYPE_CHECKING:
+    from .world import World
+
+_S = StepStatus
+_INTENTS = {ev.ActionStarted: "action", ev.CompensationStarted: "compensation", ev.ProbeStarted: "probe"}
+_OWING = frozenset({_S.SUCCEEDED, _S.UNKNOWN, _S.UNDO_READY, _S.COMPENSATING, _S.UNDO_SETTLING, _S.UNDO_RETRYING})
+_NOTES = (ev.AnomalyNoted, ev.AttemptAbandoned, ev.Held, ev.Released)
+
+
+@dataclass
+class Watched:
+    """One saga as the monitor sees it."""
+
+    saga: Saga[Any, Any]
+    state: SagaState
+    summary: Summary | None = None
+    rows: int = 0
+    decided_to_its_end: bool = True
+    intents: Counter[tuple[int, str]] = field(default_factory=Counter)
+    calls: Counter[tuple[int, str]] = field(default_factory=Counter)
+    proven: dict[int, str] = field(default_factory=dict)  # node -> "succeeded", "unknown" or "none"
+    parked: set[int] = field(default_factory=set)
+    cut: set[int] = field(default_factory=set)
+    signals: set[str] = field(default_factory=set)
+
+
+class Monitor:
+    """Parameters: world: whom it reports to."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.sagas: dict[tuple[str, int], Saga[Any, Any]] = {}
+        self.watched: dict[str, Watched] = {}
+        self.deaths_max = 100
+        self._after: dict[str, dict[int, list[int]]] = {}
+
+    # --- a frame has landed ------------------------------------------------------------------------------
+
+    def row(self, row: FrameRow, by: str) -> None:
+        """Check one frame, and fold it."""
+        frame = decode_frame(row.body)
+        watched = self.watched.get(row.saga_id)
+        if watched is None:
+            watched = self._begin(row.saga_id, frame)
+        self._world.say("journal", f"{row.saga_id[-6:]}:{row.seq} {_shown(watched, frame)}  [{by}]")
+        watched.rows += 1
+        if row.seq != watched.rows:
+            self._broken(row.saga_id, f"S3: frame {row.seq} follows frame {watched.rows - 1}")
+        state = watched.state
+        state.at = frame.at
+        state.seq += 1
+        for event in frame.events:
+            self._before(watched, event)
+            try:
+                fold(state, event)
+            except IllegalTransition as error:
+                self._broken(row.saga_id, f"S2: {error}")
+                return
+            self._after_event(watched, event)
+        paths = [node.path for node in state.nodes]
+        watched.summary = fold_summary(watched.summary, row.saga_id, frame, row.seq, paths)
+        self._rest(watched)
+
+    def _begin(self, saga_id: str, frame: Frame) -> Watched:
+        started = frame.events[0]
+        assert isinstance(started, ev.Started)
+        saga = self.sagas[started.name, started.version]
+        state = SagaState(saga.graph)
+        state.deaths_max = self.deaths_max
+        watched = self.watched[saga_id] = Watched(saga, state)
+        return watched
+
+    def _broken(self, saga_id: str, promise: str) -> None:
+        self._world.violate(f"saga {saga_id[-6:]}: {promise}")
+
+    def _before(self, watched: Watched, event: Event) -> None:
+        """What must hold when this event happens."""
+        state, saga_id = watched.state, watched.state.saga_id
+        if state.finished and not isinstance(event, _NOTES):
+            self._broken(saga_id, f"S1: {type(event).__name__} after the end")
+        index = getattr(event, "node", -1)
+        if index < 0:
+            if isinstance(event, ev.TurnedBack) and state.committed:
+                self._broken(saga_id, "S14: it turned back after its pivot")
+            if isinstance(event, ev.Compensated):
+                self._all_made_good(watched)
+            return
+        kind = type(event)
+        due = state.due.get(index, 0)
+        waited = (*_INTENTS, ev.WaitTimedOut, ev.SleepEnded)
+        if kind in waited and due > state.at:
+            self._broken(saga_id, f"S17: {kind.__name__} of {_path(state, index)} is {due - state.at} ms early")
+        if isinstance(event, ev.ActionStarted):
+            self._action(watched, index)
+        elif isinstance(event, ev.CompensationStarted):
+            self._compensation(watched, index)
+        if kind in _INTENTS:
+            watched.intents[index, _INTENTS[kind]] += 1
+            if state.paused:
+                self._broken(saga_id, f"rule 8: {kind.__name__} of {_path(state, index)} while paused")
+
+    def _action(self, watched: Watched, index: int) -> None:
+        state = watched.state
+        node, slot, policy = state.nodes[index], state.slot(index), state.graph.policies[index]
+        if node.follow_up:
+            return
+        if state.deadline and (state.at >= state.deadline or state.deadline_passed):
+            self._broken(state.saga_id, f"S18: {node.path} starts after the deadline")
+        if policy.key_ttl_ms and slot.first_at and state.at >= slot.first_at + policy.key_ttl_ms:
+            self._broken(state.saga_id, f"rule 3: {node.path} is called under an expired key")
+        if state.back:
+            self._broken(state.saga_id, f"rule 5: {node.path} starts while turning back")
+
+    def _compensation(self, watched: Watched, index: int) -> None:
+        state, saga_id = watched.state, watched.state.saga_id
+        path = _path(state, index)
+        if state.committed:
+            self._broken(saga_id, f"S14: {path} is compensated after the pivot")
+        if watched.proven.get(index, "none") == "none" or state.nodes[index].read_only:
+            self._broken(saga_id, f"S10: {path} is compensated, and is proven to have no effect")
+        for slot, node in zip(state.slots, state.nodes, strict=True):
+            if slot is not None and slot.status in (_S.RUNNING, _S.PROBING) and not node.follow_up:
+                self._broken(saga_id, f"rule 5: {path} is compensated while {node.path} is {slot.status}")
+        for later in self._successors(state.graph)[index]:
+            slot = state.slots[later]
+            if slot is None or slot.status not in _OWING or later in watched.parked:
+                continue
+            if _owed(state.nodes[later]):
+                self._broken(
+                    saga_id, f"S11: {path} is compensated before {_path(state, later)}, which is {slot.status}"
+                )
+
+    def _all_made_good(self, watched: Watched) -> None:
+        state = watched.state
+        for node, slot in zip(state.nodes, state.slots, strict=True):
+            if slot is None or node.kind is not Kind.STEP or node.follow_up:
+                continue
+            if slot.status in (_S.OWED, _S.PARKED, _S.SKIPPED) or (slot.status in _OWING and _owed(node)):
+                self._broken(state.saga_id, f"S12: compensated, and {node.path} is {slot.status}")
+
+    def _successors(self, graph: Graph) -> dict[int, list[int]]:
+        """For each step, those that come after it in the partial order."""
+        known = self._after.get(graph.fingerprint)
+        if known is None:
+            steps = [node for node in graph.nodes if node.kind is Kind.STEP]
+            known = {node.index: [each.index for each in steps if _precedes(graph, node, each)] for node in steps}
+            self._after[graph.fingerprint] = known
+        return known
+
+    def _after_event(self, watched: Watched, event: Event) -> None:
+        """What the event proves, and the marks that only a journal can tell."""
+        state, mark = watched.state, self._world.chance.mark
+        index: int = getattr(event, "node", -1)
+        if isinstance(event, (ev.ActionSucceeded, ev.LateSucceeded, ev.ProbeFound)):
+            watched.proven[index] = "succeeded"
+        elif isinstance(event, (ev.ActionUnknown, ev.ActionCut)):
+            watched.proven.setdefault(index, "unknown")
+        elif isinstance(event, ev.ProbeRejected) or (isinstance(event, ev.ActionRejected) and event.conclusive):
+            if watched.proven.get(index) == "unknown":
+                del watched.proven[index]
+        elif isinstance(event, ev.Resolved) and not event.undo:
+            watched.proven[index] = "succeeded" if event.outcome == "done" else "none"
+        if isinstance(event, (ev.StepOwed, ev.StepParked)):
+            watched.parked.add(index)
+        if isinstance(event, ev.SignalReceived) and event.id:
+            watched.signals.add(event.id)
+        name = _MARKED.get(type(event))
+        if name is not None:
+            mark(name)
+        _mark_by_reason(watched, event, mark, state)
+
+    # --- between two frames --------------------------------------------------------------------------------
+
+    def _rest(self, watched: Watched) -> None:
+        """L1: whoever is not at an end waits for something that will come."""
+        state = watched.state
+        if state.finished or state.held or state.status is SagaStatus.SCHEDULED or self._world.draining:
+            return
+        undecided = decide(state.graph, state, state.at)
+        if undecided:
+            self._broken(state.saga_id, f"L1: the frame was not decided to its end, there follows {undecided}")
+        if state.paused:
+            return
+        open_nodes = 0
+        for node, slot in zip(state.nodes, state.slots, strict=True):
+            if slot is None or node.kind in (Kind.SEQUENCE, Kind.PARALLEL):
+                continue
+            if slot.status in BACKING_OFF or (slot.status is _S.WAITING and node.kind is Kind.SLEEP):
+                if node.index not in state.due:
+                    self._broken(state.saga_id, f"L1: {node.path} is {slot.status} without a due time")
+                open_nodes += 1
+            elif slot.status in CALLING or slot.status in (_S.WAITING, _S.PARKED, _S.OWED):
+                open_nodes += 1
+        if not open_nodes:
+            self._broken(state.saga_id, f"L1: it is {state.status} and nothing of it will ever move")
+
+    # --- a call is made ------------------------------------------------------------------------------------
+
+    def called(self, ctx: Context, machine: Machine | None, inputs: dict[str, Any]) -> None:
+        """S5: its intent is durable; and it sees what the journal holds."""
+        watched = self.watched.get(ctx.saga_id)
+        if watched is None:
+            self._broken(ctx.saga_id, f"S5: {ctx.step} is called, and the saga is not in the store")
+            return
+        state = watched.state
+        index = state.graph.find(ctx.step)
+        watched.calls[index, ctx.op] += 1
+        if watched.calls[index, ctx.op] > watched.intents[index, ctx.op]:
+            self._broken(ctx.saga_id, f"S5: {ctx.op} of {ctx.step} is called without a durable intent")
+        world = self._world
+        link = world.links.get(machine) if machine is not None else None
+        if link is not None and world.loop.time() > link.lease_until:
+            self._broken(
+                ctx.saga_id, f"{ctx.op} of {ctx.step} begins after the lease has run out by the machine's own clock"
+            )
+        if machine is not world.leader:
+            return  # it does not know yet that another leads; its view may be old
+        for path, given in inputs.items():
+            raw = state.result_of(state.graph.find(path))
+            held = None if raw is None else msgspec.json.decode(raw)
+            seen = None if given is None else msgspec.to_builtins(given)
+            if held != seen:
+                self._broken(ctx.saga_id, f"{ctx.op} of {ctx.step} sees {path} = {seen}, the journal holds {held}")
+
+    def killed(self, machine: Machine) -> None:
+        """A machine dies: what was under way there?"""
+        if machine is not self._world.leader:
+            return
+        for watched in self.watched.values():
+            for index, slot in enumerate(watched.state.slots):
+                if slot is None or slot.status not in CALLING:
+                    continue
+                op = (
+                    "compensation"
+                    if slot.status is _S.COMPENSATING
+                    else "probe"
+                    if slot.status is _S.PROBING
+                    else "action"
+                )
+                made = watched.calls[index, op] >= watched.intents[index, op]
+                self._world.chance.mark("crash after call, before result" if made else "crash between intent and call")
+                if op == "compensation":
+                    self._world.chance.mark("crash during a compensation")
+
+    # --- the end -------------------------------------------------------------------------------------------
+
+    def ledger(self) -> None:
+        """When all is at rest: the participants' effects are what the ends promise."""
+        for saga_id, watched in self.watched.items():
+            state = watched.state
+            for node, slot in zip(state.nodes, state.slots, strict=True):
+                if node.kind is Kind.STEP and not node.read_only:
+                    self._effect(saga_id, watched, node, _S.PENDING if slot is None else slot.status)
+
+    def _effect(self, saga_id: str, watched: Watched, node: Node, status: StepStatus) -> None:
+        entry = self._world.participants.entry(f"{saga_id}/{node.path}/action")
+        state = watched.state
+        if entry.applied > 1:
+            self._broken(saga_id, f"S9: {node.path} took effect {entry.applied} times")
+        if status is _S.SUCCEEDED and not entry.stands and (not state.back or node.follow_up):
+            self._broken(saga_id, f"{state.status}: {node.path} succeeded and its effect does not stand")
+        if status is _S.PENDING and entry.applied:
+            self._broken(saga_id, f"{node.path} took effect and was never begun")
+        disposable = node.best_effort and not node.compensation
+        stays = status is _S.SKIPPED or (not state.back and status in (_S.SUCCEEDED, _S.PASSED))
+        if entry.stands and not (disposable or stays or node.follow_up):
+            self._broken(saga_id, f"{state.status}: the effect of {node.path} stands, which is {status}")
+
+
+def _mark_by_reason(watched: Watched, event: Event, mark: Any, state: SagaState) -> None:
+    index: int = getattr(event, "node", -1)
+    if isinstance(event, (ev.StepParked, ev.StepOwed)) and event.reason in ("poison", "key_expired"):
+        mark("key expired" if event.reason == "key_expired" else "poison")
+    elif isinstance(event, ev.CompensationCut) and event.cause == "crash":
+        watched.cut.add(index)
+    elif isinstance(event, ev.CompensationSucceeded):
+        if index in watched.cut:
+            mark("compensation retried after a worker's death")
+        if watched.proven.get(index) == "unknown":
+            mark("unknown outcome undone")
+    elif isinstance(event, ev.ActionRejected) and state.slot(index).refused:
+        mark("plain refusal proved nothing")
+    elif isinstance(event, ev.AnomalyNoted):
+        mark("late success noted as an anomaly")
+    elif isinstance(event, ev.DeadlinePassed) and state.committed:
+        mark("deadline after the pivot")
+    elif isinstance(event, ev.TurnedBack) and event.cause == "cancelled" and state.pivot >= 0:
+        mark("cancel during the pivot granted")
+    elif isinstance(event, ev.SignalReceived) and not state.waits.get(event.name):
+        mark("signal before its wait")
+    elif isinstance(event, ev.FollowUpsEnded) and event.failed:
+        mark("follow-up failed")
+    elif isinstance(event, ev.CompensationStarted) and state.deadline and state.at > state.deadline:
+        mark("deadline during compensation")
+
+
+_MARKED: dict[type, str] = {
+    ev.LateSucceeded: "late success settled a step",
+    ev.ProbeFound: "probe found the effect",
+    ev.ProbeRejected: "probe proved there is none",
+    ev.AttemptAbandoned: "straggler abandoned",
+    ev.DeadlinePassed: "deadline passed",
+    ev.CancelRefused: "cancel during the pivot refused",
+    ev.StepPassed: "best effort passed",
+    ev.WaitTimedOut: "wait timed out",
+    ev.Completed: "completed",
+    ev.Compensated: "compensated",
+    ev.Closed: "closed",
+}
+
+
+def _owed(node: Node) -> bool:
+    """Whether a step that succeeded, or is unknown, must be undone or parked."""
+    return not (node.read_only or node.follow_up) and (node.compensation or not node.best_effort)
+
+
+def _precedes(graph: Graph, first: Node, second: Node) -> bool:
+    """Whether `first` comes before `second`: an earlier child of their common SEQUENCE."""
+    above: dict[int, Node] = {}
+    node = first
+    while node.parent >= 0:
+        above[node.parent] = node
+        node = graph.nodes[node.parent]
+    node = second
+    while node.parent >= 0:
+        branch = above.get(node.parent)
+        if branch is not None:
+            return graph.nodes[node.parent].kind is Kind.SEQUENCE and branch.position < node.position
+        node = graph.nodes[node.parent]
+    return False
+
+
+def _path(state: SagaState, index: int) -> str:
+    return state.nodes[index].path
+
+
+def _shown(watched: Watched, frame: Frame) -> str:
+    """A frame in one line."""
+    words = []
+    for event in frame.events:
+        fields = [
+            _path(watched.state, value) if name == "node" and value >= 0 else _plain(value)
+            for name in event.__struct_fields__
+            if (value := getattr(event, name)) not in ("", -1, ev.NOTHING)
+        ]
+        words.append(f"{type(event).__name__}({', '.join(fields[:3])})")
+    return " ".join(words)
+
+
+def _plain(value: Any) -> str:
+    return bytes(value).decode() if isinstance(value, msgspec.Raw) else str(value)
