@@ -59,9 +59,8 @@ async def run_order(orchestrator: Orchestrator, approver: Approver, order: Order
         status = "completed"
     except SagaFailed as failed:
         status = failed.status
-    finally:
-        if approving is not None and not approving.cancel():
-            approving.result()  # a signal that failed is a defect, and must be seen
+    if approving is not None:
+        await approving  # a signal that fails for another reason than coming too late must be seen
     tell(order=order.order_id, saga=saga.id, status=status)
 
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.cli.processes import MAIN, amends, until, worker
+from tests.cli.processes import MAIN, PATIENCE_S, amends, until, worker
 
 pytestmark = pytest.mark.processes
 
@@ -85,8 +85,8 @@ def test_a_signal_ends_a_worker_gracefully(place, number):
     with worker() as process:
         saga_id = start("quick", "pen", "--wait")["id"]
         process.send_signal(number)
-        said = process.stderr.read()
-        assert process.wait() == 0
+        _, said = process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == 0
     assert "stopping" in said and "orchestrator.stopped" in said
     (ended,) = [line for line in said.splitlines() if "saga.ended" in line]
     assert saga_id in ended and "completed" in ended

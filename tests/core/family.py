@@ -62,9 +62,10 @@ def family() -> dict[str, tuple[Graph, Moves]]:
 
     for kind in KINDS:
         ttl = "key_ttl" in kind
-        add(f"{kind}", graph(_of("a", KINDS, kind), deadline=True), late=True, pause=True, poison=True, downtime=ttl)
-        add(f"{kind}, plain", graph(_of("a", KINDS, kind), step("b"), deadline=True), late=not ttl, downtime=ttl)
-        add(f"plain, {kind}", graph(step("a"), _of("b", KINDS, kind), deadline=True), drain=True)
+        add(f"{kind}", graph(_of("a", KINDS, kind), deadline=True), late=True, poison=True, downtime=ttl)
+        add(f"{kind}, paused", graph(_of("a", KINDS, kind), deadline=True), pause=True, drain=True)
+        add(f"{kind}, plain", graph(_of("a", KINDS, kind), step("b")), late=True, verbs=False)
+        add(f"plain, {kind}", graph(step("a"), _of("b", KINDS, kind), deadline=True), downtime=ttl)
     for kind in PIVOTS:
         add(f"{kind}", graph(_pivot(kind), deadline=True), late=True, pause=True, poison=True, downtime=True)
         add(f"plain, {kind}, retriable", graph(step("a"), _pivot(kind), _ship(), deadline=True), downtime=True)

@@ -1,7 +1,5 @@
 """The barrier's rules and each of the known traps, one sentence each."""
 
-# ruff: noqa: PT012 -- the guarded block *is* the body under test, and takes more than one statement
-
 from __future__ import annotations
 
 import sqlite3

@@ -44,7 +44,6 @@ def test_a_fault_answers_and_takes_effect_as_its_name_says(
 def through(kind: str, monkeypatch: pytest.MonkeyPatch) -> tuple[list[object], list[faults.Message]]:
     """One request in two parts through a fault, from a caller who hangs up: what the app read, what was sent."""
     monkeypatch.setattr(faults, "fault_of", lambda *_: kind)
-    monkeypatch.setattr(faults, "HANG_S", 0)
     read: list[object] = []
     sent: list[faults.Message] = []
 
@@ -64,6 +63,11 @@ def through(kind: str, monkeypatch: pytest.MonkeyPatch) -> tuple[list[object], l
     async def send(message: faults.Message) -> None:
         sent.append(message)
 
+    async def hang(seconds: float) -> None:
+        assert seconds >= faults.SLOW_S
+        messages.clear()  # meanwhile the caller hangs up
+
+    monkeypatch.setattr(faults.asyncio, "sleep", hang)
     scope = {"type": "http", "path": "/orders/o1/x", "headers": []}
     asyncio.run(Faults(app, seed=0, rate=1.0)(scope, receive, send))
     return read, sent

@@ -9,6 +9,8 @@ import pytest
 
 from examples.shop.audit import audit
 from examples.shop.catalogue import ARTICLES, CUSTOMERS, DISTRICTS, SLOTS
+from examples.shop.services import inventory
+from examples.shop.services.base import Changed
 from tests.shop.conftest import ITEMS, SERVICES, TOTAL, Rig
 
 
@@ -106,6 +108,13 @@ def test_the_last_units_of_an_article_go_to_exactly_as_many_orders_as_there_are(
     assert rig.sql("inventory", "SELECT changed > 0 FROM opened") == [(1,)], "nobody read a version that changed"
     held = rig.sql("inventory", "SELECT sku, reserved FROM articles WHERE reserved > 0 ORDER BY sku")
     assert held == [("A000", stock), ("A001", stock)], "an order that got only one of its two articles kept it"
+
+
+def test_a_version_that_changed_since_it_was_read_is_read_again_though_there_is_enough(rig: Rig) -> None:
+    stale = {"items": [{"sku": "A010", "quantity": 1}], "seen": {"A010": {"available": 400, "version": 1}}}
+    rig.place("o1")
+    with pytest.raises(Changed):
+        inventory.reserve(rig.connections["inventory"], "o2", stale)
 
 
 def test_too_little_stock_of_the_second_article_takes_nothing_of_the_first(rig: Rig) -> None:

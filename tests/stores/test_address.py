@@ -25,7 +25,7 @@ def test_an_address_without_a_path_is_memory():
 
 
 @pytest.mark.parametrize(
-    "address", ["orders.db", "", "sqlite:orders.db", "sqlite://orders.db", "sqlite:///", "mysql://h/d"]
+    "address", ["orders.db", "", "sqlite:orders.db", "sqlite://orders.db", "sqlite:///", "mysql:///orders"]
 )
 def test_an_address_of_no_store_is_refused_and_tells_the_forms_there_are(address):
     with pytest.raises(UsageError, match="sqlite:////absolute/path.db") as caught:

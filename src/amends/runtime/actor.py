@@ -23,6 +23,7 @@ from ..core.definition import Saga
 from ..core.events import Event
 from ..core.fold import fold
 from ..core.state import SagaState
+from ..core.transitions import BACKING_OFF
 from ..stores.base import ASLEEP, KeyRow
 from . import calling
 from .evaluate import evaluate
@@ -233,6 +234,9 @@ class Actor:
         state = self.state
         if self.running or self.stragglers or (state.agenda and not state.paused):
             return False
+        backing_off = sum(state.slot(index).status in BACKING_OFF for index in state.due)
+        if state.active > len(state.agenda) + backing_off:
+            return False  # a call's intent is on its way
         due = next_due(state)
         return not due or due > now + self.engine.horizon_ms
 

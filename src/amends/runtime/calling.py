@@ -15,13 +15,15 @@ from ..core import events as ev
 from ..core.context import Context, Outcome
 from ..core.events import Event
 from ..core.verbs import late_success
-from ..errors import NotSent, PayloadError, Rejected
+from ..errors import AmendsError, NotSent, PayloadError, Rejected
 from ..policies.durations import human
 from .executor import ACTION, COMPENSATION, PROBE, Call, NotBegun
 from .texts import error_text
 
 if TYPE_CHECKING:
     from .actor import Actor
+
+_log = logging.getLogger("amends")
 
 
 async def make(actor: Actor, call: Call) -> None:
@@ -36,6 +38,9 @@ async def make(actor: Actor, call: Call) -> None:
                 raise
             _no_straggler(actor, call)
             return  # given up before it was made; answered for already
+        if actor.engine.executor.too_late:
+            actor.engine.executor.submit(call)  # the lease's margin went by while we waited: begin it later, or never
+            return
     prepared = (call.op == ACTION and _instead(actor, call)) or _prepare(actor, call)
     if isinstance(prepared, Event):
         _answer(actor, call, prepared)
@@ -51,24 +56,41 @@ async def make(actor: Actor, call: Call) -> None:
     except NotBegun as error:
         event = failure(actor, call, NotSent(f"no thread was free for {human(int(timeout * 1000))}"))
         del error
-    except Exception as error:  # noqa: BLE001 -- every exception of the author's is an outcome
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # noqa: BLE001 -- every exception of the author's is an outcome
         event = failure(actor, call, error)
     else:
         event = success(actor, call, value)
-    _answer(actor, call, event)
+    if call.given_up:
+        await _late(actor, call, event)
+    else:
+        _answer(actor, call, event)
 
 
 def _answer(actor: Actor, call: Call, event: Event) -> None:
-    """Fold the outcome; of a call that was given up only a late success still matters."""
-    if not call.given_up:
+    """Fold the outcome, unless the call was given up, and so answered for."""
+    if call.given_up:
+        _no_straggler(actor, call)
+    else:
         actor.running.pop(call.node, None)
         actor.turn([event])
-        return
+
+
+async def _late(actor: Actor, call: Call, event: Event) -> None:
+    """A call that was given up has ended: only a success still matters."""
     _no_straggler(actor, call)
-    if call.op == ACTION and isinstance(event, ev.ActionSucceeded) and not actor.dead:
-        actor.turn(late_success(actor.state, call.node, event.result))
-    elif not actor.dead:
+    if actor.dead:
+        return
+    if call.op != ACTION or not isinstance(event, ev.ActionSucceeded):
         actor.engine.let_go_when_still(actor)
+        return
+    try:
+        # The saga may have left memory since, and come back as another actor.
+        async with actor.engine.visit(actor.saga_id) as present:
+            present.turn(late_success(present.state, call.node, event.result))
+    except AmendsError as error:
+        _log.warning("a late success of saga %s, step %s is lost: %s", actor.saga_id, call.node, error)
 
 
 def _no_straggler(actor: Actor, call: Call) -> None:

@@ -79,6 +79,7 @@ class Engine:
         self.error: StoreError | None = None
         self._ended = ended
         self._loading: dict[str, asyncio.Future[None]] = {}
+        self._left_loading: set[str] = set()  # sagas that left memory while `_load` read their journals
         self._translator = Translator()
         self._paths: dict[tuple[str, int], tuple[str, ...]] = {
             key: tuple(node.path for node in saga.graph.nodes) for key, saga in sagas.items()
@@ -146,12 +147,19 @@ class Engine:
             await asyncio.wait([under_way])
         future = self._loading[saga_id] = self.loop.create_future()
         try:
-            rows = await self.store.frames([saga_id])
+            stale = True
+            while stale:  # a saga that came and left while we read may have moved: read again
+                self._left_loading.discard(saga_id)
+                rows = await self.store.frames([saga_id])
+                stale = saga_id in self._left_loading
+            if self.stopped:
+                raise StoreUnavailable("this orchestrator's term ended meanwhile; nothing was done: ask again")
             if saga_id not in rows:
                 raise NotFound(f"no saga {saga_id} in {self.store.address}", code="AM3002")
             actor = self.take_up(saga_id, rows[saga_id], visitors=1)
         finally:
             del self._loading[saga_id]
+            self._left_loading.discard(saga_id)
             future.set_result(None)
         if actor is None:
             raise Conflict(f"saga {saga_id} is on hold: {self.held[saga_id]}", code="AM4003")
@@ -230,6 +238,8 @@ class Engine:
             del self.actors[actor.saga_id]
             if self.left is not None:
                 self.left.add(actor.saga_id)
+            if actor.saga_id in self._loading:
+                self._left_loading.add(actor.saga_id)
             self._translator.forget(actor.saga_id)
             actor.disarm()
             if self._admission:

@@ -32,6 +32,7 @@ from .timers import DeadlineHeap, Timer
 ACTION: Op = "action"
 COMPENSATION: Op = "compensation"
 PROBE: Op = "probe"
+_STOP_S = 1.0  # how long a cancelled call may take to notice, at the end
 _WITHOUT_WAITING_MAX = 128  # calls a worker clears before it lets the loop breathe
 
 
@@ -171,6 +172,11 @@ class Executor:
             self._pumping = True
             self._loop.call_soon(self._pump)
 
+    @property
+    def too_late(self) -> bool:
+        """Whether the lease's margin is over by our own clock, so that no call may begin."""
+        return self._loop.time() > self.begin_until
+
     def suspend(self) -> None:
         """Begin no call until `go_on`: the lease has no margin left."""
         self._suspended = True
@@ -178,6 +184,9 @@ class Executor:
     def go_on(self) -> None:
         """Begin calls again."""
         self._suspended = False
+        self._pump_if_queued()
+
+    def _pump_if_queued(self) -> None:
         if self._queue and not self._pumping:
             self._pumping = True
             self._loop.call_soon(self._pump)
@@ -208,7 +217,7 @@ class Executor:
         while not self._stopped:
             made = 0
             while queue and not self._suspended and not self._stopped:
-                if self._loop.time() > self.begin_until:
+                if self.too_late:
                     self._suspended = True  # we were stopped for so long that the lease may be another's
                     break
                 caller = queue.popleft()
@@ -220,7 +229,13 @@ class Executor:
                 try:
                     await caller.make(call)
                 finally:
-                    self._over(call, task)
+                    self._over(call)
+                if task.cancelling():
+                    # By us or by the step itself: no trace of that may reach another saga's call, so another
+                    # worker takes over from this one.
+                    self._workers.discard(task)
+                    self._pump_if_queued()
+                    return
                 made += 1
                 if made % _WITHOUT_WAITING_MAX == 0:
                     await asyncio.sleep(0)
@@ -228,17 +243,13 @@ class Executor:
             self._idle.append(idle)
             await idle
 
-    def _over(self, call: Call, task: asyncio.Task[None]) -> None:
+    def _over(self, call: Call) -> None:
         """A call has really ended: give back what it held."""
         self.running -= 1
         call.task = None
         call.disarm()
-        if call.given_up:
-            # Our own cancellation, wherever it landed, must not reach the next call.
-            while task.cancelling():
-                task.uncancel()
-            if call.ended is not None and not call.ended.done():
-                call.ended.set_result(None)
+        if call.ended is not None and not call.ended.done():
+            call.ended.set_result(None)
         if self._when_still and not self.running:
             self._tell_still()
 
@@ -270,7 +281,7 @@ class Executor:
             try:
                 return await asyncio.shield(answer)
             except asyncio.CancelledError:
-                if not call.given_up:
+                if not call.given_up or self._stopped:
                     raise
                 if call.thread.cancelled():
                     raise NotBegun from None
@@ -298,6 +309,7 @@ class Executor:
         workers = list(self._workers)
         for worker in workers:
             worker.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
+        if workers:  # a step that ignores its cancellation must not keep us from closing
+            await asyncio.wait(workers, timeout=_STOP_S)
         if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)

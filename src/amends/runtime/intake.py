@@ -13,11 +13,13 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Raw
+
 from ..core import verbs
 from ..core.events import Event
 from ..core.graph import Kind
 from ..core.state import SagaState
-from ..errors import AmendsError, Conflict, NotFound, StoreError, StoreUnavailable, UsageError
+from ..errors import AmendsError, Conflict, NotFound, PayloadError, StoreError, StoreUnavailable, UsageError
 from ..policies.durations import milliseconds
 from ..stores.base import CommandRow
 from .commands import Command, decode_command, encode_error
@@ -241,16 +243,27 @@ def events_of(state: SagaState, saga: Any, command: Command, now: int) -> list[E
             index = _index(state, command.step)
             result = command.payload if command.has_payload else None
             if result is not None and saga.bindings[index].payload is not None:
-                result = saga.encode_result(index, saga.decode_payload(index, result))
+                result = _checked(saga, index, result, f"the result given for {command.step}")
             return verbs.resolve(state, index, command.outcome, result, reason, actor)  # type: ignore[arg-type]
     raise UsageError(f"no verb {command.verb!r}", code="AM2012")
+
+
+def _checked(saga: Any, index: int, given: Raw, what: str) -> Raw:
+    """What came from outside, as the node's own type stores it."""
+    codec = saga.bindings[index].payload
+    try:
+        value = codec.decode(given, what=what)
+    except PayloadError as error:
+        raise PayloadError(f"{what} is not what the saga declares: {error.__cause__}", code="AM2107") from error
+    checked: Raw = codec.encode(value, what=what)
+    return checked
 
 
 def _signal_payload(saga: Any, command: Command) -> Any:
     """The payload as the wait's own type stores it; an unknown name is the kernel's to refuse."""
     for node in saga.graph.nodes:
         if node.kind is Kind.WAIT and node.signal == command.name:
-            return saga.encode_signal(command.name, saga.decode_payload(node.index, command.payload))
+            return _checked(saga, node.index, command.payload, f"the payload of signal {command.name!r}")
     return command.payload
 
 

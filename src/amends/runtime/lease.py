@@ -151,8 +151,15 @@ class Leader:
 
     async def _renew(self, engine: Engine) -> None:
         asked = asyncio.get_running_loop().time()
+        renewal = asyncio.ensure_future(
+            self._store.renew(engine.lease, ttl_ms=self._ttl_ms, now=self._clock.now_ms())
+        )
+        renewal.add_done_callback(_forget)
+        await asyncio.wait([renewal], timeout=max(0.0, self._until - asked))
+        if not renewal.done():
+            return  # a store that hangs does not make the lease any longer
         try:
-            engine.lease = await self._store.renew(engine.lease, ttl_ms=self._ttl_ms, now=self._clock.now_ms())
+            engine.lease = renewal.result()
         except LeaseLost as error:
             engine.abandon(error)
         except StoreUnavailable as error:
@@ -197,3 +204,8 @@ class Leader:
             except StoreError as error:
                 _log.warning("the lease could not be given back; it runs out by itself: %s", error)
         self._changed("released" if clean else "lost")
+
+
+def _forget(renewal: asyncio.Future[Lease]) -> None:
+    if not renewal.cancelled():
+        renewal.exception()  # whoever still waits for it gets it too

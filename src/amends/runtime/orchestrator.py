@@ -99,7 +99,6 @@ class Orchestrator:
             Conflict: a version is registered with another structure.
         """
         await self._store.open()
-        self._open = True
         try:
             rows = [
                 DefinitionRow(saga.name, saga.version, saga.fingerprint, structure_of(saga.graph))
@@ -115,6 +114,7 @@ class Orchestrator:
         except BaseException:
             self._store.close()
             raise
+        self._open = True
         self._tell("orchestrator.started")
         return self
 
@@ -184,9 +184,12 @@ class Orchestrator:
         engine = None if self._leader is None else self._leader.engine
         return engine if engine is not None and not engine.stopped and not engine.draining else None
 
-    def _raise_failure(self) -> None:
+    def _check_open(self) -> None:
         if not self._open:
             raise UsageError("this orchestrator is not open: use it inside `async with`", code="AM2021")
+
+    def _raise_failure(self) -> None:
+        self._check_open()
         if self.failed is not None:
             raise self.failed
 
@@ -301,10 +304,12 @@ class Orchestrator:
 
     async def get(self, saga_id: str) -> SagaView:
         """The whole of one saga. Raises NotFound."""
+        self._check_open()
         return await self._reader.view(saga_id)
 
     async def history(self, saga_id: str) -> History:
         """Its journal, event by event, oldest first. Raises NotFound."""
+        self._check_open()
         return await self._reader.history(saga_id)
 
     async def list(
@@ -324,6 +329,7 @@ class Orchestrator:
         Raises:
             UsageError: no such status.
         """
+        self._check_open()
         which = _filter(status, name, key, hold, correlation, anomalous, followup_failed)
         before, left = "", limit
         while left is None or left > 0:
@@ -341,9 +347,10 @@ class Orchestrator:
         while True:
             if known is not None and known.outcome_known:
                 return outcome(known.state, known.saga)
+            self._check_open()
             engine = self._engine()
             actor = None if engine is None else engine.actors.get(saga_id)
-            if actor is not None and not actor.dead:
+            if engine is not None and actor is not None and not actor.dead:
                 state = actor.state
                 if actor.outcome_known or (has_outcome(state) and actor.durable_seq == state.seq):
                     return outcome(state, actor.saga)
@@ -520,24 +527,38 @@ def _hash(canonical: bytes) -> str:
 
 def _verb(verb: str, reason: str, actor: str | None, **more: Any) -> Command:
     for name, text in (("reason", reason), ("actor", actor or "")):
-        if not isinstance(text, str) or len(text) > REASON_CHARS_MAX:
-            raise UsageError(f"{verb}({name}=...): give a text of at most {REASON_CHARS_MAX} characters", code="AM2013")
+        if not _is_text(text, REASON_CHARS_MAX):
+            raise UsageError(
+                f"{verb}({name}=...): give a text of at most {REASON_CHARS_MAX} characters, {_PLAIN}", code="AM2013"
+            )
     if not reason.strip():
         raise UsageError(f"{verb}(reason=...): say why; it is kept in the journal", code="AM2013")
     return Command(verb=verb, reason=reason, actor=actor or "", **more)
 
 
+_PLAIN = "without NUL and halves of surrogate pairs"
+
+
+def _is_text(value: object, most: int) -> bool:
+    """Whether every store can keep it."""
+    if not isinstance(value, str) or len(value) > most or "\0" in value:
+        return False
+    return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
+
+
 def _checked_key(key: str | None) -> str:
     if key is None:
         return ""
-    if not isinstance(key, str) or not 1 <= len(key) <= KEY_CHARS_MAX:
-        raise UsageError(f"start(key={key!r}): give a text of 1 to {KEY_CHARS_MAX} characters", code="AM2014")
+    if not _is_text(key, KEY_CHARS_MAX) or not key:
+        raise UsageError(f"start(key={key!r}): give a text of 1 to {KEY_CHARS_MAX} characters, {_PLAIN}", code="AM2014")
     return key
 
 
 def _checked_id(signal_id: str) -> str:
-    if not isinstance(signal_id, str) or len(signal_id) > KEY_CHARS_MAX:
-        raise UsageError(f"signal(id={signal_id!r}): give a text of at most {KEY_CHARS_MAX} characters", code="AM2015")
+    if not _is_text(signal_id, KEY_CHARS_MAX):
+        raise UsageError(
+            f"signal(id={signal_id!r}): give a text of at most {KEY_CHARS_MAX} characters, {_PLAIN}", code="AM2015"
+        )
     return signal_id
 
 
@@ -547,9 +568,10 @@ def _checked_correlation(correlation: Mapping[str, str] | None) -> dict[str, str
         raise UsageError(f"start(correlation=...): at most {CORRELATION_ENTRIES_MAX} entries", code="AM2016")
     for name, value in labels.items():
         for text in (name, value):
-            if not isinstance(text, str) or not 1 <= len(text) <= CORRELATION_CHARS_MAX:
+            if not _is_text(text, CORRELATION_CHARS_MAX) or not text:
                 raise UsageError(
-                    f"start(correlation={{{name!r}: {value!r}}}): both are texts of 1 to {CORRELATION_CHARS_MAX} characters",
+                    f"start(correlation={{{name!r}: {value!r}}}): both are texts of 1 to {CORRELATION_CHARS_MAX} "
+                    f"characters, {_PLAIN}",
                     code="AM2016",
                 )
     return labels

@@ -69,7 +69,7 @@ class Reader:
     async def _graph(self, first: Frame, saga_id: str) -> Graph:
         started = first.events[0]
         if not isinstance(started, Started):
-            raise StoreUnusable(f"saga {saga_id}: its journal does not begin with its start", code="AM6010")
+            raise StoreUnusable(f"saga {saga_id}: its journal does not begin with its start", code="AM6040")
         saga = self._sagas.get((started.name, started.version))
         if saga is not None and saga.fingerprint == started.fingerprint:
             return saga.graph
@@ -96,7 +96,7 @@ def _decode(saga_id: str, rows: list[FrameRow]) -> list[tuple[int, Frame]]:
         try:
             frames.append((row.seq, decode_frame(row.body)))
         except ValueError as error:
-            raise StoreUnusable(f"saga {saga_id}, frame {row.seq}: {error}", code="AM6011") from error
+            raise StoreUnusable(f"saga {saga_id}, frame {row.seq}: {error}", code="AM6041") from error
     return frames
 
 

@@ -118,7 +118,7 @@ class Reader:
         rows = list(_unpacked(_index.decode(index), bodies))
         if not rows:
             return Folded(before, before, 0, "")
-        if any(row.seq == 1 for row in rows):
+        if not self._paths or any(row.seq == 1 for row in rows):  # a saga may begin with a new definition
             self._paths = paths_of(self.definitions(db))
         folded: dict[str, Summary] = {summary.saga_id: summary for summary in _summaries.decode(known)}
         for row in rows:

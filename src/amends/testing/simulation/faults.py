@@ -23,7 +23,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ...core.summary import Summary
 from ...errors import Conflict, LeaseLost, StoreFailed, StoreUnavailable
 from ...stores.base import (
-    Batch, CommandRow, DefinitionRow, Filter, FrameRow, KeyRow, Lease, OpenRow, Owner,
+    Batch,
+    CommandRow,
+    DefinitionRow,
+    Filter,
+    FrameRow,
+    KeyRow,
+    Lease,
+    OpenRow,
+    Owner,
 )  # fmt: skip
 from .loop import Machine
 
@@ -52,7 +60,7 @@ class StoreLink:
         machine: whose connection it is.
 
     Attributes:
-        lease_until: when the lease this machine knows of runs out, by the loop's clock.
+        begin_until: until when a call may begin, by the loop's clock: two thirds of the lease.
     """
 
     def __init__(self, world: World, machine: Machine) -> None:
@@ -63,7 +71,7 @@ class StoreLink:
         self._seen = 0
         self._doubtful: dict[tuple[int, int], str] = {}
         self.address = world.store.address
-        self.lease_until = 0.0
+        self.begin_until = 0.0
 
     # --- how a request travels -----------------------------------------------------------------------
 
@@ -128,7 +136,7 @@ class StoreLink:
 
         lease = await self._ask("acquire", take)
         if lease is not None:
-            self.lease_until = asked + ttl_ms / 1_000
+            self.begin_until = asked + ttl_ms / 1_500
         return lease
 
     async def renew(self, lease: Lease, *, ttl_ms: int, now: int) -> Lease:
@@ -138,7 +146,7 @@ class StoreLink:
         except LeaseLost:
             self._world.chance.mark("fenced renewal refused")
             raise
-        self.lease_until = asked + ttl_ms / 1_000
+        self.begin_until = asked + ttl_ms / 1_500
         return renewed
 
     async def release(self, lease: Lease) -> None:
@@ -193,6 +201,8 @@ class StoreLink:
             world.violate(f"two writers, one frame: {error}")
             raise
         world.landed(self._store._log[before:], f"batch {lease.epoch}.{batch.number} of {self._machine.name}")
+        if any(batch.due.values()):
+            world.chance.mark("saga slept on disk")
         return taken
 
     def _again(self, apply: Callable[[], Coroutine[Any, Any, dict[str, str]]]) -> None:

@@ -68,7 +68,11 @@ class Watched:
 
 
 class Monitor:
-    """Parameters: world: whom it reports to."""
+    """Watches every journal of one world.
+
+    Parameters:
+        world: whom it reports to.
+    """
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -252,10 +256,8 @@ class Monitor:
             self._broken(ctx.saga_id, f"S5: {ctx.op} of {ctx.step} is called without a durable intent")
         world = self._world
         link = world.links.get(machine) if machine is not None else None
-        if link is not None and world.loop.time() > link.lease_until:
-            self._broken(
-                ctx.saga_id, f"{ctx.op} of {ctx.step} begins after the lease has run out by the machine's own clock"
-            )
+        if link is not None and world.loop.time() > link.begin_until:
+            self._broken(ctx.saga_id, f"{ctx.op} of {ctx.step} begins without lease margin by the machine's own clock")
         if machine is not world.leader:
             return  # it does not know yet that another leads; its view may be old
         for path, given in inputs.items():

@@ -18,11 +18,12 @@ import asyncio
 import contextvars
 import heapq
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from random import Random
-from typing import Any, TypeVar
+from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 _TURN_MAX_S = 0.000_05  # how long one turn of the loop takes, at most
 
 
@@ -55,7 +56,11 @@ def this_machine() -> Machine | None:
 
 
 class SimulatedLoop(asyncio.BaseEventLoop):
-    """Parameters: rng: decides what may be reordered."""
+    """An asyncio event loop on virtual time.
+
+    Parameters:
+        rng: decides what may be reordered.
+    """
 
     # BaseEventLoop's own, declared for the type checker.
     _ready: deque[asyncio.Handle]
@@ -135,11 +140,15 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             self._rng.shuffle(groups)
         return [handle for group in groups for handle in group]
 
-    def call_soon_threadsafe(self, callback: Any, *args: Any, context: Any = None) -> asyncio.Handle:
+    def call_soon_threadsafe(
+        self, callback: Callable[[Unpack[Ts]], object], *args: Unpack[Ts], context: contextvars.Context | None = None
+    ) -> asyncio.Handle:
         """There is one thread."""
         return self.call_soon(callback, *args, context=context)
 
-    def call_soon(self, callback: Any, *args: Any, context: Any = None) -> asyncio.Handle:
+    def call_soon(
+        self, callback: Callable[[Unpack[Ts]], object], *args: Unpack[Ts], context: contextvars.Context | None = None
+    ) -> asyncio.Handle:
         """As asyncio's; when the run is over nothing is scheduled any more."""
         if self._over:
             return asyncio.Handle(callback, args, self, context)
@@ -157,7 +166,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         for task in self._tasks:
             if not task.done():
                 task._log_destroy_pending = False  # type: ignore[attr-defined]
-                task.get_coro().close()  # type: ignore[union-attr]
+                task.get_coro().close()
         self._tasks.clear()
         self._ready.clear()
         self._scheduled.clear()

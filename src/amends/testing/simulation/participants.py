@@ -72,7 +72,11 @@ class HangsUp(Exception):
 
 
 class Participants:
-    """Parameters: world: whose chance and clock they live by."""
+    """All participants of one world.
+
+    Parameters:
+        world: whose chance and clock they live by.
+    """
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -94,7 +98,10 @@ class Participants:
         machine = this_machine()
         self.calls += 1
         op = ctx.op
-        world.monitor.called(ctx, machine, inputs)
+        try:
+            world.monitor.called(ctx, machine, inputs)
+        except Exception as error:  # else the runtime would take it for the outcome of the call
+            world.violate(f"the monitor failed: {error!r}")
         world.say(machine.name if machine else "?", f"calls {ctx.step} {op} #{ctx.attempt} of {ctx.saga_id[-6:]}")
         if chance.fires(f"{op}.refused_connection"):
             raise NotSent("connection refused")
@@ -106,7 +113,7 @@ class Participants:
             if chance.fires(f"{op}.duplicated_request"):
                 world.later(chance.latency(3), self._arrive, spec, op, ctx.action_key, None)
         try:
-            return await answer
+            return await asyncio.shield(answer)
         except asyncio.CancelledError:
             if not chance.fires(f"{op}.ignores_cancellation"):
                 raise

@@ -20,9 +20,11 @@ from .participants import Participants
 
 
 class World:
-    """Parameters:
-    seed: decides everything.
-    keep: whether the trace keeps its lines.
+    """One simulated world.
+
+    Parameters:
+        seed: decides everything.
+        keep: whether the trace keeps its lines.
 
     Attributes:
         outage: whether the store is out of reach for everybody.
