@@ -203,6 +203,8 @@ class StoreLink:
         world.landed(self._store._log[before:], f"batch {lease.epoch}.{batch.number} of {self._machine.name}")
         if any(batch.due.values()):
             world.chance.mark("saga slept on disk")
+        if world.chance.fires("nemesis.kills_at_commit", 0.05):
+            world.kill(self._machine)  # durable, and nobody was told
         return taken
 
     def _again(self, apply: Callable[[], Coroutine[Any, Any, dict[str, str]]]) -> None:

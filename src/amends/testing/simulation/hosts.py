@@ -55,6 +55,7 @@ class Host:
         self.machine = machine = Machine(f"{self.name}.{self._boots}")
         link = StoreLink(self._world, machine)
         self._world.links[machine] = link
+        self._world.hosts[machine] = self
         sagas = [made.saga for made in self._made]
         self.orchestrator = Orchestrator(link, sagas=sagas, clock=self.clock, **self._settings)
         self._world.loop.on(machine, self._open(machine, self.orchestrator))

@@ -22,7 +22,9 @@ runtime; the first broken promise ends the run.
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +67,10 @@ class Watched:
     parked: set[int] = field(default_factory=set)
     cut: set[int] = field(default_factory=set)
     signals: set[str] = field(default_factory=set)
+    asked: Counter[str] = field(default_factory=Counter)  # verbs, by their name
+    applied: Counter[str] = field(default_factory=Counter)
+    answered: Counter[str] = field(default_factory=Counter)
+    under_way: list[tuple[Machine | None, int, float]] = field(default_factory=list)  # calls: where, node, since
 
 
 class Monitor:
@@ -211,6 +217,11 @@ class Monitor:
             watched.parked.add(index)
         if isinstance(event, ev.SignalReceived) and event.id:
             watched.signals.add(event.id)
+        verb = _VERBS.get(type(event))
+        if verb is not None:
+            watched.applied[verb] += 1
+            if watched.applied[verb] > watched.asked[verb]:
+                self._broken(state.saga_id, f"{verb} was asked {watched.asked[verb]} times and applied once more")
         name = _MARKED.get(type(event))
         if name is not None:
             mark(name)
@@ -266,6 +277,28 @@ class Monitor:
             seen = None if given is None else msgspec.to_builtins(given)
             if held != seen:
                 self._broken(ctx.saga_id, f"{ctx.op} of {ctx.step} sees {path} = {seen}, the journal holds {held}")
+
+    @contextlib.contextmanager
+    def running(self, ctx: Context, machine: Machine | None) -> Iterator[None]:
+        """Rule 4: calls of one step never overlap in a process, but for one that did not end within a timeout more."""
+        watched, now = self.watched[ctx.saga_id], self._world.loop.time()
+        policy = watched.state.graph.policies[index := watched.state.graph.find(ctx.step)]
+        timeout_ms = {
+            "action": policy.timeout_ms,
+            "compensation": policy.compensation_timeout_ms,
+            "probe": policy.probe_timeout_ms,
+        }[ctx.op]
+        for where, node, since in watched.under_way:
+            if where is machine and node == index and now - since < timeout_ms / 1_000:
+                self._broken(
+                    ctx.saga_id, f"rule 4: {ctx.op} of {ctx.step} overlaps a call that began {now - since:.3f} s ago"
+                )
+        mine = (machine, index, now)
+        watched.under_way.append(mine)
+        try:
+            yield
+        finally:
+            watched.under_way.remove(mine)
 
     def killed(self, machine: Machine) -> None:
         """A machine dies: what was under way there?"""
@@ -339,6 +372,13 @@ def _mark_by_reason(watched: Watched, event: Event, mark: Any, state: SagaState)
         mark("deadline during compensation")
 
 
+_VERBS: dict[type, str] = {
+    ev.RetryRequested: "retry",
+    ev.Resolved: "resolve",
+    ev.Skipped: "skip",
+    ev.Paused: "pause",
+    ev.Resumed: "resume",
+}
 _MARKED: dict[type, str] = {
     ev.LateSucceeded: "late success settled a step",
     ev.ProbeFound: "probe found the effect",

@@ -105,6 +105,12 @@ class Participants:
         world.say(machine.name if machine else "?", f"calls {ctx.step} {op} #{ctx.attempt} of {ctx.saga_id[-6:]}")
         if chance.fires(f"{op}.refused_connection"):
             raise NotSent("connection refused")
+        with world.monitor.running(ctx, machine):
+            return await self._send(spec, ctx)
+
+    async def _send(self, spec: Spec, ctx: Context) -> Any:
+        """Send the request, perhaps in vain, and wait for the answer, perhaps for too long."""
+        world, chance, op = self._world, self._chance, ctx.op
         if chance.fires(f"{op}.at_once") and not spec.effect:
             return Token(spec.path, 0) if spec.returns else None
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -159,6 +165,9 @@ class Participants:
         if chance.fires("action.error"):
             return HangsUp("500, and nothing was done")
         self._apply(spec, entry)
+        leader = self._world.leader
+        if leader is not None and chance.fires("nemesis.kills_at_effect", 0.1):
+            self._world.kill(leader)
         if chance.fires("action.error_after_effect"):
             chance.mark("effect, then an error")
             return HangsUp("500, and it was done")

@@ -157,8 +157,14 @@ class People:
         """One verb; whether it was applied."""
         saga_id = watched.state.saga_id
         self._world.say("person", f"{verb} {saga_id[-6:]} {more or ''}")
+        watched.asked[verb] += 1
         try:
-            return await host.ask(lambda o: getattr(o, verb)(saga_id, reason="simulated", **more))
+            if not await host.ask(lambda o: getattr(o, verb)(saga_id, reason="simulated", **more)):
+                return False
+            watched.answered[verb] += verb != "cancel"  # which says yes also when it turns back already
+            if watched.answered[verb] > watched.applied[verb]:
+                self._world.violate(f"S6: {verb} of {saga_id[-6:]} was acknowledged and is not in the journal")
+            return True
         except _REFUSALS as error:
             self._world.say("person", f"{verb} {saga_id[-6:]} refused: {error}")
         except (Unanswered, StoreError):

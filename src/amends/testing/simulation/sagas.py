@@ -162,7 +162,7 @@ class Maker:
         spec = Spec(
             path,
             effect=not read_only,
-            refuses=0.15 if rng.random() < 0.6 else 0.0,
+            refuses=0.4 if pivot else rng.choice([0.15, 0.15, 0.0]),
             conclusive=rng.random() < 0.6,
             returns=returns,
             reads=reads,

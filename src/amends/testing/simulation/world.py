@@ -9,7 +9,7 @@ import asyncio
 import contextvars
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...stores.base import FrameRow
 from ...stores.memory import MemoryStore
@@ -17,6 +17,10 @@ from .chance import Chance, Trace
 from .invariants import Monitor
 from .loop import Machine, SimulatedLoop
 from .participants import Participants
+
+if TYPE_CHECKING:
+    from .faults import StoreLink
+    from .hosts import Host
 
 
 class World:
@@ -42,11 +46,16 @@ class World:
         self.outage = False
         self.leader: Machine | None = None
         self.draining = 0
-        self.links: dict[Machine, Any] = {}
+        self.links: dict[Machine, StoreLink] = {}
+        self.hosts: dict[Machine, Host] = {}
         self.broken: list[str] = []
         self.over: asyncio.Future[None] | None = None
         self._written: Counter[str] = Counter()
         self._outside = contextvars.Context()
+
+    def kill(self, machine: Machine) -> None:
+        """Kill a machine in a moment, and boot another in its place."""
+        self.later(0, self.hosts[machine].reboot, machine)
 
     def later(self, delay_s: float, function: Callable[..., object], *args: Any) -> None:
         """Call a function in the world, outside of every machine."""
