@@ -119,6 +119,7 @@ class Moves:
 class Count:
     """What an exploration saw."""
 
+    sagas: int = 0
     situations: int = 0
     moves: int = 0
     ends: Counter[str] = field(default_factory=Counter)
@@ -126,10 +127,14 @@ class Count:
 
     def add(self, other: Count) -> None:
         """Add another exploration's."""
+        self.sagas += 1
         self.situations += other.situations
         self.moves += other.moves
         self.ends += other.ends
         self.transitions += other.transitions
+
+
+TOTAL = Count()  # of this test run; printed at its end
 
 
 # --- states: copying, comparing, telling apart -----------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 from amends.core.graph import Graph
@@ -23,6 +24,7 @@ KINDS: dict[str, dict[str, object]] = {
     "needs_result": {"needs_result": True},
     "key_ttl": {"key_ttl": True},
     "key_ttl_probed": {"key_ttl": True, "probe": True},
+    "best_effort_key_ttl": {"key_ttl": True, "best_effort": True},
     "key_ttl_park": {"key_ttl": True, "on_unknown": "park"},
 }
 PIVOTS: dict[str, dict[str, object]] = {
@@ -65,15 +67,19 @@ def family() -> dict[str, tuple[Graph, Moves]]:
         add(f"{kind}", graph(_of("a", KINDS, kind), deadline=True), late=True, poison=True, downtime=ttl)
         add(f"{kind}, paused", graph(_of("a", KINDS, kind), deadline=True), pause=True, drain=True)
         add(f"{kind}, plain", graph(_of("a", KINDS, kind), step("b")), late=True, verbs=False)
-        add(f"plain, {kind}", graph(step("a"), _of("b", KINDS, kind), deadline=True), downtime=ttl)
+        add(f"plain, {kind}", graph(step("a"), _of("b", KINDS, kind), deadline=True), downtime=ttl, verbs=not ttl)
     for kind in PIVOTS:
         add(f"{kind}", graph(_pivot(kind), deadline=True), late=True, pause=True, poison=True, downtime=True)
         add(f"plain, {kind}, retriable", graph(step("a"), _pivot(kind), _ship(), deadline=True), downtime=True)
     for kind in AFTER:
         add(f"pivot, {kind}", graph(_pivot(), _of("s", AFTER, kind), deadline=True), late=True, poison=True, downtime=True)
         add(f"pivot, {kind}, retriable", graph(_pivot(), _of("s", AFTER, kind), _ship("t"), deadline=True))
-    sagas |= _control() | _parallels() | _follow_ups() | _four()
-    return sagas
+    return sagas | _control() | _parallels() | _follow_ups() | _four()
+
+
+def full() -> dict[str, tuple[Graph, Moves]]:
+    """The same sagas with every verb, and what is late, everywhere; it takes the better part of an hour."""
+    return {name: (saga, replace(moves, verbs=True, late=True)) for name, (saga, moves) in family().items()}
 
 
 def _control() -> dict[str, tuple[Graph, Moves]]:
@@ -83,23 +89,24 @@ def _control() -> dict[str, tuple[Graph, Moves]]:
     nodes = wait("w", on_timeout=[step("c")])
     empty = wait("w", on_timeout=[])
     return {
-        "wait": (graph(a, wait("w"), b, deadline=True), Moves(pause=True)),
-        "wait, timeout turns back": (graph(a, timed, b, deadline=True), Moves(pause=True, drain=True)),
-        "wait, timeout with nodes": (graph(a, nodes, b, deadline=True), Moves()),
-        "wait, timeout with nothing": (graph(a, empty, b), Moves(pause=True)),
+        "wait": (graph(a, wait("w"), b, deadline=True), Moves(pause=True, verbs=False)),
+        "wait, timeout turns back": (graph(a, timed, b, deadline=True), Moves(pause=True, drain=True, verbs=False)),
+        "wait, timeout with nodes": (graph(a, nodes, b, deadline=True), Moves(verbs=False)),
+        "wait, timeout with nothing": (graph(a, empty, b), Moves()),
         "two waits of one signal": (graph(wait("v", signal="x"), a, wait("w", signal="x")), Moves(drain=True)),
         "two waits of one signal at once": (
             graph(parallel(wait("v", signal="x"), [a, wait("w", signal="x", timeout=True)])), Moves(drain=True, pause=True),
         ),
-        "sleep": (graph(a, sleep(), b, deadline=True), Moves(pause=True, downtime=True)),
-        "computed sleep": (graph(a, sleep(computed=True), b, deadline=True), Moves(poison=True, pause=True)),
-        "choose": (graph(a, choose([b], []), step("c"), deadline=True), Moves(poison=True)),
-        "choose, both": (graph(a, choose([b, step("c")], [step("d")]), deadline=True), Moves()),
+        "sleep": (graph(a, sleep(), b, deadline=True), Moves(pause=True, downtime=True, verbs=False)),
+        "computed sleep": (graph(a, sleep(computed=True), deadline=True), Moves(poison=True, pause=True)),
+        "choose": (graph(a, choose([b], []), step("c"), deadline=True), Moves(poison=True, verbs=False)),
+        "choose, by hand": (graph(a, choose([b], []), deadline=True), Moves(poison=True)),
+        "choose, both": (graph(a, choose([b, step("c")], [step("d")]), deadline=True), Moves(verbs=False)),
         "choose of pivots": (
             graph(a, choose([_pivot(), _ship()], [step("q", pivot=True), _ship("t")], []), deadline=True), Moves(),
         ),
         "pivot in one branch only": (graph(choose([_pivot(), _ship()], [a]), _ship("t"), deadline=True), Moves()),
-        "pivot, wait with nodes": (graph(_pivot(), wait("w", on_timeout=[_ship()]), _ship("t"), deadline=True), Moves(pause=True)),
+        "pivot, wait with nodes": (graph(_pivot(), wait("w", on_timeout=[_ship()]), _ship("t"), deadline=True), Moves()),
         "pivot, wait": (graph(_pivot(), wait("w"), _ship("t"), deadline=True), Moves(poison=True)),
         "pivot, sleep": (graph(_pivot(), sleep(computed=True), _ship(), deadline=True), Moves(poison=True, pause=True)),
         "pivot, choose": (graph(_pivot(), choose([_ship()], [_ship("t")], []), deadline=True), Moves(poison=True)),
@@ -113,18 +120,19 @@ def _parallels() -> dict[str, tuple[Graph, Moves]]:
     for one, other in product(pairs, pairs):
         if one <= other:
             both = parallel(_of("a", KINDS, one), _of("b", KINDS, other))
-            found[f"{one} || {other}"] = (graph(both, deadline=True), Moves())
+            small = other == "uncompensated" or (one == other == "plain")
+            found[f"{one} || {other}"] = (graph(both, deadline=True), Moves(verbs=small))
     a, b, c = step("a"), step("b"), step("c")
     park = step("b", on_unknown="park")
     found |= {
-        "plain, plain || plain": (graph(a, parallel(b, c)), Moves()),
-        "plain || plain, plain": (graph(parallel(a, [b, c])), Moves()),
+        "plain, plain || plain": (graph(a, parallel(b, c)), Moves(verbs=False)),
+        "plain || plain, plain": (graph(parallel(a, [b, c])), Moves(verbs=False)),
         "plain || wait": (graph(parallel(a, wait("w", timeout=True)), c, deadline=True), Moves()),
         "park || wait with nodes": (graph(parallel(park, wait("w", on_timeout=[c]))), Moves()),
         "park || sleep": (graph(parallel(park, [sleep(), c]), deadline=True), Moves()),
-        "plain || choose": (graph(parallel(a, choose([b], []))), Moves(poison=True)),
+        "plain || choose": (graph(parallel(a, choose([b], []))), Moves(poison=True, verbs=False)),
         "plain || plain with late answers": (graph(parallel(a, step("b", read_only=True))), Moves(late=True, cancel=False)),
-        "plain || plain with pause": (graph(parallel(a, b)), Moves(pause=True)),
+        "plain || plain with pause": (graph(parallel(a, b)), Moves(pause=True, verbs=False)),
         "pivot, retriable || retriable": (graph(_pivot(), parallel(_ship(), _ship("t")), deadline=True), Moves()),
         "pivot, retriable || wait": (graph(_pivot(), parallel(_ship(), wait("w")), deadline=True), Moves(pause=True)),
         "pivot, retriable || best effort": (
@@ -141,7 +149,7 @@ def _follow_ups() -> dict[str, tuple[Graph, Moves]]:
     return {
         "follow-ups": (
             graph(step("a"), completed=[mail, kind], compensated=[note], deadline=True),
-            Moves(late=True, poison=True, pause=True, drain=True),
+            Moves(late=True, poison=True, pause=True),
         ),
         "follow-ups after a pivot": (graph(_pivot(), completed=[mail], compensated=[note], deadline=True), Moves(pause=True)),
         "poison by deaths": (graph(step("a"), step("b", probe=True)), Moves(deaths_max=2)),
@@ -158,9 +166,9 @@ def _four() -> dict[str, tuple[Graph, Moves]]:
     read = step("v", read_only=True)
     mail = step("m", best_effort=True, compensation=False)
     return {
-        "three and a pivot": (graph(a, b, c, _pivot(), deadline=True), Moves()),
+        "three and a pivot": (graph(a, b, c, _pivot(), deadline=True), Moves(verbs=False)),
         "order": (graph(read, a, _pivot("pivot_probed"), _ship(), deadline=True), Moves()),
         "order with parallel": (graph(a, parallel(b, c), _pivot(), deadline=True), Moves(verbs=False)),
         "order with approval": (graph(a, choose([wait("w", timeout=True)], []), _pivot(), _ship(), deadline=True), Moves()),
-        "order with mail": (graph(a, step("u", compensation=False), mail, c, deadline=True), Moves()),
+        "order with mail": (graph(a, step("u", compensation=False), mail, c, deadline=True), Moves(verbs=False)),
     }

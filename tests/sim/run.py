@@ -86,9 +86,8 @@ def show(seed: int) -> int:
     """One seed, with its trace."""
     outcome = simulate(seed, keep=True)
     tell("\n".join(outcome.lines))
-    tell(
-        f"seed {seed}: {outcome.sagas} sagas, {outcome.frames} frames, {outcome.virtual_s:.0f} s, trace {outcome.digest}"
-    )
+    tell(f"seed {seed}: {outcome.sagas} sagas, {outcome.frames} frames, {outcome.virtual_s:.0f} s")
+    tell(f"trace {outcome.digest}")
     for promise in outcome.broken:
         tell(f"BROKEN {promise}")
     return 1 if outcome.broken else 0
@@ -107,8 +106,9 @@ def main() -> int:
     total = run(given.seeds, given.start)
     took = time.perf_counter() - began
     tell(
-        f"{total.seeds} seeds in {took:.0f} s ({total.seeds / took:.0f}/s): {total.sagas} sagas, {total.frames} frames, "
-        f"{sum(total.fired.values())} faults, {total.virtual_s / 3600:.1f} virtual hours, {total.twice} seeds run twice"
+        f"{total.seeds} seeds in {took:.0f} s ({total.seeds / took:.0f}/s): {total.sagas} sagas, "
+        f"{total.frames} frames, {sum(total.fired.values())} faults, {total.virtual_s / 3600:.1f} virtual hours, "
+        f"{total.twice} seeds run twice"
     )
     if given.marks:
         for name in MARKS:

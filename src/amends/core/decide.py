@@ -55,7 +55,7 @@ def decide(graph: Graph, state: SagaState, now: int) -> list[Command]:
         return [state.failing]
     if _deadline_is_over(state, now):
         return [ev.DeadlinePassed()]
-    if state.status is SagaStatus.REQUIRES_MANUAL and state.active:
+    if state.status is SagaStatus.REQUIRES_MANUAL and (state.active or not (state.stuck or state.walk_done)):
         return [ev.Reactivated()]
     commands = _due(graph, state, now) if state.due and not state.paused else []
     if state.agenda:

@@ -130,7 +130,13 @@ def structure_of(graph: Graph) -> bytes:
     """The stored form of a graph's structure, JSON."""
     return _encoder.encode(
         Structure(
-            graph.name, graph.version, graph.nodes, graph.root, graph.after_completed, graph.after_compensated, graph.result
+            graph.name,
+            graph.version,
+            graph.nodes,
+            graph.root,
+            graph.after_completed,
+            graph.after_compensated,
+            graph.result,
         )
     )
 

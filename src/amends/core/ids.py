@@ -1,6 +1,8 @@
-"""Saga ids: 26 characters that sort by the time they were made (48 bits of milliseconds, 80 random
-bits; Crockford's base 32, the layout of https://github.com/ulid/spec). Pure: time and chance are
-arguments."""
+"""Saga ids: 26 characters that sort by the time they were made.
+
+48 bits of milliseconds and 80 random bits, in Crockford's base 32: the layout of the ULID
+specification (https://github.com/ulid/spec). Pure: time and chance are arguments.
+"""
 
 from __future__ import annotations
 

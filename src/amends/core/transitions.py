@@ -84,14 +84,6 @@ SAGA_TRANSITIONS: dict[SagaStatus, dict[str, SagaStatus]] = {
     G.CLOSED: {},
 }
 
-_SETTLED = {
-    "StepRejected": S.REJECTED,
-    "StepFailed": S.FAILED,
-    "StepUnknown": S.UNKNOWN,
-    "StepPassed": S.PASSED,
-    "StepParked": S.PARKED,
-}
-
 STEP_TRANSITIONS: dict[StepStatus, dict[str, StepStatus]] = {
     S.PENDING: {"entered": S.READY},
     S.READY: {
@@ -121,13 +113,20 @@ STEP_TRANSITIONS: dict[StepStatus, dict[str, StepStatus]] = {
         "ProbeStarted": S.PROBING,
         "ProbeRetryScheduled": S.PROBE_RETRYING,
         "LateSucceeded": S.SUCCEEDED,
+        "StepRejected": S.REJECTED,
+        "StepFailed": S.FAILED,
+        "StepUnknown": S.UNKNOWN,
+        "StepPassed": S.PASSED,
+        "StepParked": S.PARKED,
         "StepParked:follow_up": S.FAILED,
-        **_SETTLED,
     },
     S.RETRYING: {
         "ActionStarted": S.RUNNING,
-        "ProbeStarted": S.PROBING,  # its key grew too old while nobody was there
-        **_SETTLED,
+        "ProbeStarted": S.PROBING,  # its key grew too old while nobody was there, and so with the next four
+        "StepFailed": S.FAILED,
+        "StepUnknown": S.UNKNOWN,
+        "StepPassed": S.PASSED,
+        "StepParked": S.PARKED,
         "RetryRequested": S.SETTLING,
         "DeadlinePassed": S.SETTLING,
         "CancelRequested": S.SETTLING,

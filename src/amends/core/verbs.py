@@ -97,9 +97,7 @@ def retry(state: SagaState, reason: str, actor: str, now: int) -> list[Event]:
     return [ev.RetryRequested(reason, actor, fresh)]
 
 
-def resolve(
-    state: SagaState, index: int, outcome: Outcome, result: Raw | None, reason: str, actor: str
-) -> list[Event]:
+def resolve(state: SagaState, index: int, outcome: Outcome, result: Raw | None, reason: str, actor: str) -> list[Event]:
     """Take a person's word for what became of a step (`result`: the encoded value, or None)."""
     if outcome not in ("done", "not_done"):
         raise UsageError(f'resolve(outcome={outcome!r}): give "done" or "not_done"', code="AM2010")
@@ -118,9 +116,7 @@ def resolve(
     return [ev.Resolved(index, outcome, False, NOTHING if result is None else result, reason, actor)]
 
 
-def _resolve_undo(
-    state: SagaState, node: Node, slot: Slot, outcome: Outcome, reason: str, actor: str
-) -> list[Event]:
+def _resolve_undo(state: SagaState, node: Node, slot: Slot, outcome: Outcome, reason: str, actor: str) -> list[Event]:
     if slot.status not in _OWES or node.read_only or (slot.undone and slot.status is not _S.OWED):
         raise _conflict(state, f"step {node.path} is {slot.status}, so nothing is owed for it")
     if outcome == "not_done" and not slot.unknown:

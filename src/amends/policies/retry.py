@@ -46,8 +46,14 @@ class Retry:
     max_elapsed_ms: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if isinstance(self.attempts, bool) or not isinstance(self.attempts, int) or not 1 <= self.attempts <= ATTEMPTS_MAX:
-            raise UsageError(f"Retry(attempts={self.attempts!r}): give a whole number from 1 to {ATTEMPTS_MAX}", code="AM2002")
+        if (
+            isinstance(self.attempts, bool)
+            or not isinstance(self.attempts, int)
+            or not 1 <= self.attempts <= ATTEMPTS_MAX
+        ):
+            raise UsageError(
+                f"Retry(attempts={self.attempts!r}): give a whole number from 1 to {ATTEMPTS_MAX}", code="AM2002"
+            )
         if not isinstance(self.multiplier, (int, float)) or not 1 <= self.multiplier <= 100:
             raise UsageError(f"Retry(multiplier={self.multiplier!r}): give a number from 1 to 100", code="AM2002")
         if self.jitter not in _JITTERS:

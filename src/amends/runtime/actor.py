@@ -40,15 +40,17 @@ _HOPS = 4  # turns of the loop a due time waits for results that are in hand alr
 
 
 class Actor:
-    """Parameters:
-    engine: what it is driven by.
-    saga: its definition.
-    state: its folded journal.
+    """One awake saga.
+
+    Parameters:
+        engine: what it is driven by.
+        saga: its definition.
+        state: its folded journal.
     """
 
     __slots__ = (
-        "_armed", "_due_on_disk", "_timer", "calls", "correlation", "dead", "durable_seq", "engine", "holder", "news", "outcome_known",
-        "running", "saga", "saga_id", "state", "stragglers", "visitors", "written",
+        "_armed", "_due_on_disk", "_timer", "calls", "correlation", "dead", "durable_seq", "engine", "holder",
+        "news", "outcome_known", "running", "saga", "saga_id", "state", "stragglers", "visitors", "written",
     )  # fmt: skip
 
     def __init__(self, engine: Engine, saga: Saga[Any, Any], state: SagaState) -> None:
@@ -88,7 +90,7 @@ class Actor:
         now = self.engine.clock.now_ms()
         try:
             frame = self._fold_and_decide(happened, now)
-        except Exception as error:  # noqa: BLE001 -- a defect, here or in a journal, must stop this saga only
+        except Exception as error:
             self.dead = True
             self.engine.broke(self, error)
             return

@@ -10,8 +10,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
-from ..core import calls
-from ..core import events as ev
+from ..core import calls, events as ev
 from ..core.context import Context, Outcome
 from ..core.events import Event
 from ..core.verbs import late_success
@@ -58,7 +57,7 @@ async def make(actor: Actor, call: Call) -> None:
         del error
     except (KeyboardInterrupt, SystemExit):
         raise
-    except BaseException as error:  # noqa: BLE001 -- every exception of the author's is an outcome
+    except BaseException as error:
         event = failure(actor, call, error)
     else:
         event = success(actor, call, value)
@@ -169,7 +168,7 @@ def _prepare(actor: Actor, call: Call) -> Prepared | Event:
         args, kwargs = function.arguments(state.input, state.result_of, own, context, engine.resources)
     except PayloadError as error:
         return _poison(call, error_text(error))
-    except Exception as error:  # noqa: BLE001 -- an author's __post_init__ may raise anything while decoding
+    except Exception as error:
         return _poison(call, error_text(error))
     return function, args, kwargs, timeout_ms / 1000
 
@@ -223,7 +222,9 @@ def failure(actor: Actor, call: Call, error: BaseException) -> Event:
     """The event for a call that raised."""
     index, text = call.node, error_text(error)
     if call.op == COMPENSATION:
-        return ev.CompensationRefused(index, text) if isinstance(error, Rejected) else ev.CompensationFailed(index, text)
+        return (
+            ev.CompensationRefused(index, text) if isinstance(error, Rejected) else ev.CompensationFailed(index, text)
+        )
     if call.op == PROBE:
         return ev.ProbeRejected(index, text) if isinstance(error, Rejected) else ev.ProbeFailed(index, text)
     if isinstance(error, Rejected):

@@ -151,9 +151,11 @@ class Committer:
         except StoreError as error:
             self.error = error
             self._ended(error)
-        except Exception as error:  # noqa: BLE001 -- a defect of ours: stop in the open rather than hang
+        except Exception as error:
             _log.exception("the committer broke")
-            self.error = StoreFailed(f"the committer broke: {error!r}; restart to recover, and report this", code="AM6020")
+            self.error = StoreFailed(
+                f"the committer broke: {error!r}; restart to recover, and report this", code="AM6020"
+            )
             self._ended(self.error)
         finally:
             self._release_flushers()
@@ -214,5 +216,6 @@ class Committer:
                 raise StoreFailed(f"{error.message}; nothing more is acknowledged: restart to recover") from error
             except Exception as error:
                 raise StoreFailed(
-                    f"the store {self._store.address} could not commit: {error}; nothing more is acknowledged: restart to recover"
+                    f"the store {self._store.address} could not commit: {error}; "
+                    f"nothing more is acknowledged: restart to recover"
                 ) from error

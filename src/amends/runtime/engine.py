@@ -37,15 +37,17 @@ _log = logging.getLogger("amends")
 
 
 class Engine:
-    """Parameters:
-    store: the journal.
-    lease: the lease this term stands on.
-    sagas: definitions by (name, version).
-    resources: what actions may ask for, by type.
-    settings: limits and lengths.
-    clock: wall time.
-    bus: who listens.
-    ended: called once when the term ends by itself, with the error.
+    """One term: everything that lives and dies with a lease.
+
+    Parameters:
+        store: the journal.
+        lease: the lease this term stands on.
+        sagas: definitions by (name, version).
+        resources: what actions may ask for, by type.
+        settings: limits and lengths.
+        clock: wall time.
+        bus: who listens.
+        ended: called once when the term ends by itself, with the error.
     """
 
     def __init__(
@@ -302,7 +304,8 @@ class Engine:
         """What those are told who wait for something that will not land here any more."""
         if isinstance(self.error, LeaseLost):
             return StoreUnavailable(
-                "the lease was lost before this was durable; another orchestrator goes on. Whether it landed is unknown: ask again"
+                "the lease was lost before this was durable; another orchestrator goes on. "
+                "Whether it landed is unknown: ask again"
             )
         return self.error or StoreUnavailable("this orchestrator is stopping; ask the one that goes on")
 

@@ -29,7 +29,7 @@ def evaluate(saga: Saga[Any, Any], state: SagaState, index: int, resources: Mapp
             if _call(predicate, state, resources):
                 return ev.BranchChosen(index, position)
         return ev.BranchChosen(index, len(node.children) - 1)
-    except Exception as error:  # noqa: BLE001 -- whatever the author's function raises is poison, and stops nobody else
+    except Exception as error:
         return ev.StepParked(index, "poison", error_text(error))
 
 

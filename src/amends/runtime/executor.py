@@ -21,8 +21,7 @@ import contextvars
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator
-from concurrent.futures import Future as ThreadFuture
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future as ThreadFuture, ThreadPoolExecutor
 from typing import Any, Protocol
 
 from ..core.calls import Call as Function
@@ -139,11 +138,13 @@ class Drive:
 
 
 class Executor:
-    """Parameters:
-    loop: the running loop.
-    timers: the deadline heap.
-    concurrency: calls at a time.
-    threads: sync functions at a time.
+    """The pool of workers and the queue of sagas that have calls to make.
+
+    Parameters:
+        loop: the running loop.
+        timers: the deadline heap.
+        concurrency: calls at a time.
+        threads: sync functions at a time.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, timers: DeadlineHeap, concurrency: int, threads: int) -> None:

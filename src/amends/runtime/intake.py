@@ -181,11 +181,13 @@ class Intake:
             if answered:
                 return
         except StoreError:
-            self._look = True  # out of reach for a moment; or the term is at its end, and the next one finds the command
+            self._look = (
+                True  # out of reach for a moment; or the term is at its end, and the next one finds the command
+            )
             return
         except AmendsError as refused:
             error = encode_error(refused)
-        except Exception as failed:  # noqa: BLE001 -- a command of another release must not stop the intake
+        except Exception as failed:
             error = encode_error(UsageError(f"the command cannot be applied: {failed}", code="AM2012"))
         finally:
             self._under_way.discard(row.id)
@@ -217,8 +219,8 @@ async def _apply_to(actor: Actor, command: Command, command_id: int) -> bool:
     await actor.landed()
     if waits and not actor.state.back and not actor.dead:
         raise Conflict(
-            f"saga {saga_id} is {actor.state.status}: its pivot was under way and did not fail, so there is no way back; "
-            f"this state allows {verbs.allowed(actor.state)}"
+            f"saga {saga_id} is {actor.state.status}: its pivot was under way and did not fail, "
+            f"so there is no way back; this state allows {verbs.allowed(actor.state)}"
         )
     return bool(events) and bool(command_id) and not waits
 

@@ -143,7 +143,9 @@ class Leader:
             if left < ttl_s * _MARGIN:
                 engine.executor.suspend()
             try:
-                await asyncio.wait_for(self._term_over.wait(), min(ttl_s * _RENEW, max(left - ttl_s * _MARGIN, left / 4)))
+                await asyncio.wait_for(
+                    self._term_over.wait(), min(ttl_s * _RENEW, max(left - ttl_s * _MARGIN, left / 4))
+                )
                 return
             except TimeoutError:
                 pass
@@ -151,9 +153,7 @@ class Leader:
 
     async def _renew(self, engine: Engine) -> None:
         asked = asyncio.get_running_loop().time()
-        renewal = asyncio.ensure_future(
-            self._store.renew(engine.lease, ttl_ms=self._ttl_ms, now=self._clock.now_ms())
-        )
+        renewal = asyncio.ensure_future(self._store.renew(engine.lease, ttl_ms=self._ttl_ms, now=self._clock.now_ms()))
         renewal.add_done_callback(_forget)
         await asyncio.wait([renewal], timeout=max(0.0, self._until - asked))
         if not renewal.done():

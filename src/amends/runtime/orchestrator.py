@@ -11,7 +11,6 @@ saga. No global state: two orchestrators live in one process.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
@@ -24,14 +23,25 @@ from ..core.events import Started, encode_frame
 from ..core.graph import structure_of
 from ..core.ids import IdMaker
 from ..core.transitions import SagaStatus
-from ..errors import Conflict, DefinitionError, KeyConflict, NotFound, StoreError, UsageError
-from ..limits import CORRELATION_CHARS_MAX, CORRELATION_ENTRIES_MAX, KEY_CHARS_MAX, PAGE_MAX, REASON_CHARS_MAX
+from ..errors import Conflict, KeyConflict, NotFound, StoreError, UsageError
+from ..limits import PAGE_MAX
 from ..observe.bus import Bus, Notice, Subscription
 from ..policies.durations import milliseconds
 from ..stores.address import open_address
-from ..stores.base import DefinitionRow, Filter, FrameRow, KeyRow, Lease, Store
+from ..stores.base import DefinitionRow, FrameRow, KeyRow, Lease, Store
 from ..stores.owner import this_process
 from .actor import Actor
+from .arguments import (
+    by_type,
+    by_version,
+    checked_correlation,
+    checked_id,
+    checked_key,
+    filter_of,
+    hash_of,
+    settings_of,
+    verb_command,
+)
 from .clock import Clock, SystemClock
 from .commands import Command, decode_error, encode_command
 from .engine import Engine
@@ -39,7 +49,6 @@ from .handle import Handle
 from .intake import apply
 from .lease import Leader
 from .reading import Reader, has_outcome, outcome
-from .settings import Settings
 from .views import HistoryEntry, SagaView, view_of_summary
 
 In = TypeVar("In")
@@ -76,12 +85,12 @@ class Orchestrator:
         **settings: Any,
     ) -> None:
         self._store = open_address(store) if isinstance(store, str) else store
-        self._sagas = _by_version(sagas)
+        self._sagas = by_version(sagas)
         self._latest = {name: saga for (name, _), saga in sorted(self._sagas.items())}
-        self._resources = _by_type(resources, self._sagas.values()) if worker else {}
+        self._resources = by_type(resources, self._sagas.values()) if worker else {}
         self._worker = worker
         self._clock: Clock = clock or SystemClock()
-        self._settings = _settings(settings)
+        self._settings = settings_of(settings)
         self._ids = IdMaker(self._clock.entropy)
         self._leader: Leader | None = None
         self._reader = Reader(self._store, self._sagas)
@@ -224,8 +233,8 @@ class Orchestrator:
         self._raise_failure()
         definition = self._definition(saga)
         raw = definition.encode_input(input)
-        key = _checked_key(key)
-        labels = _checked_correlation(correlation)
+        key = checked_key(key)
+        labels = checked_correlation(correlation)
         if not key:
             return await self._start(definition, raw, "", labels)
         slot = (definition.name, key)
@@ -248,7 +257,7 @@ class Orchestrator:
         )  # fmt: skip
         row = None
         if key:
-            row = KeyRow(saga.name, key, saga_id, _hash(saga.canonical_input(raw)))
+            row = KeyRow(saga.name, key, saga_id, hash_of(saga.canonical_input(raw)))
         engine = self._engine()
         if engine is not None and (saga.name, saga.version) in engine.sagas:
             actor = await engine.start(saga, started, row)
@@ -270,7 +279,7 @@ class Orchestrator:
             state = await self._reader.state(holder)
         except NotFound:
             row = await self._store.key(saga.name, key)
-            same = row is not None and row.input_hash == _hash(canonical)
+            same = row is not None and row.input_hash == hash_of(canonical)
         else:
             try:
                 same = saga.canonical_input(state.input) == canonical
@@ -330,10 +339,12 @@ class Orchestrator:
             UsageError: no such status.
         """
         self._check_open()
-        which = _filter(status, name, key, hold, correlation, anomalous, followup_failed)
+        which = filter_of(status, name, key, hold, correlation, anomalous, followup_failed)
         before, left = "", limit
         while left is None or left > 0:
-            page = await self._store.summaries(which, before=before, limit=PAGE_MAX if left is None else min(left, PAGE_MAX))
+            page = await self._store.summaries(
+                which, before=before, limit=PAGE_MAX if left is None else min(left, PAGE_MAX)
+            )
             for summary in page:
                 yield view_of_summary(summary)
             if not page:
@@ -396,11 +407,13 @@ class Orchestrator:
             NotFound: no such saga or wait. Conflict: the saga has ended. PayloadError: a wrong payload.
         """
         raw = codec.Codec(Any).encode(payload, what=f"the payload of signal {name!r}")
-        return await self._act(saga_id, Command(verb="signal", name=name, id=_checked_id(id), payload=raw, has_payload=True))
+        return await self._act(
+            saga_id, Command(verb="signal", name=name, id=checked_id(id), payload=raw, has_payload=True)
+        )
 
     async def cancel(self, saga_id: str, *, reason: str, actor: str | None = None) -> bool:
         """Turn a saga back. Raises Conflict after its pivot or end, NotFound."""
-        return await self._act(saga_id, _verb("cancel", reason, actor))
+        return await self._act(saga_id, verb_command("cancel", reason, actor))
 
     async def retry(self, saga_id: str, *, reason: str, actor: str | None = None) -> bool:
         """Call again whatever is parked, poisoned or backing off; forward, with a fresh deadline.
@@ -408,7 +421,7 @@ class Orchestrator:
         Raises:
             Conflict: nothing of it can be called. NotFound.
         """
-        return await self._act(saga_id, _verb("retry", reason, actor))
+        return await self._act(saga_id, verb_command("retry", reason, actor))
 
     async def resolve(
         self, saga_id: str, step: str, *, outcome: Literal["done", "not_done"], result: Any = None,
@@ -427,20 +440,22 @@ class Orchestrator:
         """
         has_result = result is not None
         raw = codec.Codec(Any).encode(result, what=f"the result of {step}") if has_result else msgspec.Raw(b"null")
-        command = _verb("resolve", reason, actor, step=step, outcome=outcome, payload=raw, has_payload=has_result)
+        command = verb_command(
+            "resolve", reason, actor, step=step, outcome=outcome, payload=raw, has_payload=has_result
+        )
         return await self._act(saga_id, command)
 
     async def skip(self, saga_id: str, step: str, *, reason: str, actor: str | None = None) -> bool:
         """Leave out an owed compensation, or a post-pivot step nobody reads; the saga ends `closed`."""
-        return await self._act(saga_id, _verb("skip", reason, actor, step=step))
+        return await self._act(saga_id, verb_command("skip", reason, actor, step=step))
 
     async def pause(self, saga_id: str, *, reason: str, actor: str | None = None) -> bool:
         """Begin no attempt any more, compensations included. Raises Conflict, NotFound."""
-        return await self._act(saga_id, _verb("pause", reason, actor))
+        return await self._act(saga_id, verb_command("pause", reason, actor))
 
     async def resume(self, saga_id: str, *, reason: str, actor: str | None = None) -> bool:
         """Undo `pause`; a deadline that passed meanwhile is applied now. Raises Conflict, NotFound."""
-        return await self._act(saga_id, _verb("resume", reason, actor))
+        return await self._act(saga_id, verb_command("resume", reason, actor))
 
     async def _act(self, saga_id: str, command: Command) -> bool:
         self._raise_failure()
@@ -481,114 +496,3 @@ class Orchestrator:
 def _forget(task: asyncio.Future[bool]) -> None:
     if not task.cancelled():
         task.exception()
-
-
-def _by_version(sagas: Iterable[Saga[Any, Any]]) -> dict[tuple[str, int], Saga[Any, Any]]:
-    found: dict[tuple[str, int], Saga[Any, Any]] = {}
-    for saga in sagas:
-        if not isinstance(saga, Saga):
-            raise UsageError(f"Orchestrator(sagas=[...]): {saga!r} is no Saga", code="AM2023")
-        other = found.setdefault((saga.name, saga.version), saga)
-        if other is not saga:
-            raise DefinitionError(
-                f"two definitions of {saga.name} version {saga.version}: give one another version", code="AM1150"
-            )
-    return found
-
-
-def _by_type(resources: Iterable[object], sagas: Iterable[Saga[Any, Any]]) -> dict[type, object]:
-    found = {type(resource): resource for resource in resources}
-    for saga in sagas:
-        for kind in saga.resources:
-            if kind in found:
-                continue
-            fitting = [resource for resource in found.values() if isinstance(resource, kind)]
-            if len(fitting) != 1:
-                raise UsageError(
-                    f"saga {saga.name} needs a resource of type {kind.__name__}, and {len(fitting)} were given: "
-                    f"Orchestrator(resources=[...]) must hold exactly one",
-                    code="AM2024",
-                )
-            found[kind] = fitting[0]
-    return found
-
-
-def _settings(given: dict[str, Any]) -> Settings:
-    try:
-        return Settings(**given)
-    except TypeError as error:
-        known = ", ".join(Settings.__dataclass_fields__)
-        raise UsageError(f"Orchestrator(...): {error}; settings are: {known}", code="AM2025") from error
-
-
-def _hash(canonical: bytes) -> str:
-    return hashlib.blake2b(canonical, digest_size=16).hexdigest()
-
-
-def _verb(verb: str, reason: str, actor: str | None, **more: Any) -> Command:
-    for name, text in (("reason", reason), ("actor", actor or "")):
-        if not _is_text(text, REASON_CHARS_MAX):
-            raise UsageError(
-                f"{verb}({name}=...): give a text of at most {REASON_CHARS_MAX} characters, {_PLAIN}", code="AM2013"
-            )
-    if not reason.strip():
-        raise UsageError(f"{verb}(reason=...): say why; it is kept in the journal", code="AM2013")
-    return Command(verb=verb, reason=reason, actor=actor or "", **more)
-
-
-_PLAIN = "without NUL and halves of surrogate pairs"
-
-
-def _is_text(value: object, most: int) -> bool:
-    """Whether every store can keep it."""
-    if not isinstance(value, str) or len(value) > most or "\0" in value:
-        return False
-    return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
-
-
-def _checked_key(key: str | None) -> str:
-    if key is None:
-        return ""
-    if not _is_text(key, KEY_CHARS_MAX) or not key:
-        raise UsageError(f"start(key={key!r}): give a text of 1 to {KEY_CHARS_MAX} characters, {_PLAIN}", code="AM2014")
-    return key
-
-
-def _checked_id(signal_id: str) -> str:
-    if not _is_text(signal_id, KEY_CHARS_MAX):
-        raise UsageError(
-            f"signal(id={signal_id!r}): give a text of at most {KEY_CHARS_MAX} characters, {_PLAIN}", code="AM2015"
-        )
-    return signal_id
-
-
-def _checked_correlation(correlation: Mapping[str, str] | None) -> dict[str, str]:
-    labels = dict(correlation or {})
-    if len(labels) > CORRELATION_ENTRIES_MAX:
-        raise UsageError(f"start(correlation=...): at most {CORRELATION_ENTRIES_MAX} entries", code="AM2016")
-    for name, value in labels.items():
-        for text in (name, value):
-            if not _is_text(text, CORRELATION_CHARS_MAX) or not text:
-                raise UsageError(
-                    f"start(correlation={{{name!r}: {value!r}}}): both are texts of 1 to {CORRELATION_CHARS_MAX} "
-                    f"characters, {_PLAIN}",
-                    code="AM2016",
-                )
-    return labels
-
-
-def _filter(
-    status: SagaStatus | str | Iterable[SagaStatus | str], name: str, key: str, hold: str,
-    correlation: Mapping[str, str] | None, anomalous: bool | None, followup_failed: bool | None,
-) -> Filter:  # fmt: skip
-    wanted = (status,) if isinstance(status, str) else tuple(status)
-    for each in wanted:
-        if each not in {known.value for known in SagaStatus}:
-            known = ", ".join(SagaStatus)
-            raise UsageError(f"list(status={each!r}): no such status; there are: {known}", code="AM2017")
-    return Filter(
-        status=tuple(str(each) for each in wanted), name=name, key=key, hold=hold,
-        correlation=tuple(sorted((correlation or {}).items())), anomalous=anomalous, followup_failed=followup_failed,
-    )  # fmt: skip
-
-

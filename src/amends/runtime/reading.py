@@ -26,9 +26,11 @@ _DONE = frozenset({SagaStatus.COMPLETED, SagaStatus.COMPENSATED, SagaStatus.CLOS
 
 
 class Reader:
-    """Parameters:
-    store: the journal.
-    sagas: definitions by (name, version).
+    """Folds journals for those who look.
+
+    Parameters:
+        store: the journal.
+        sagas: definitions by (name, version).
     """
 
     def __init__(self, store: Store, sagas: Mapping[tuple[str, int], Saga[Any, Any]]) -> None:
@@ -84,7 +86,8 @@ class Reader:
         graph = self._stored.get(started.fingerprint)
         if graph is None:
             raise NotFound(
-                f"saga {saga_id}: the structure of {started.name} version {started.version} is neither registered nor stored",
+                f"saga {saga_id}: {started.name} version {started.version} is neither registered here "
+                f"nor stored with this structure; give the definition with --app, or sagas=[...]",
                 code="AM3005",
             )
         return graph

@@ -10,7 +10,7 @@ def error_text(error: BaseException) -> str:
     """What the journal keeps of an exception."""
     try:
         said = str(error)
-    except Exception:  # noqa: BLE001 -- an author's broken __str__ must not lose the outcome
+    except Exception:
         said = "(its message cannot be read)"
     name = type(error).__name__
     text = (said or name) if isinstance(error, (Rejected, NotSent)) else f"{name}: {said}" if said else name

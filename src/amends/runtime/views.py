@@ -197,11 +197,7 @@ def step_views(state: SagaState) -> list[StepView]:
 
 def history_of(graph: Graph, frames: Sequence[tuple[int, Frame]]) -> list[HistoryEntry]:
     """The journal as people read it."""
-    entries = []
-    for seq, frame in frames:
-        for event in frame.events:
-            entries.append(_entry(graph, seq, frame.at, event))
-    return entries
+    return [_entry(graph, seq, frame.at, event) for seq, frame in frames for event in frame.events]
 
 
 def _entry(graph: Graph, seq: int, at: int, event: Event) -> HistoryEntry:

@@ -200,7 +200,7 @@ class StoreLink:
         except Conflict as error:
             world.violate(f"two writers, one frame: {error}")
             raise
-        world.landed(self._store._log[before:], f"batch {lease.epoch}.{batch.number} of {self._machine.name}")
+        world.landed(self._store._log[before:], f"batch {lease.epoch}.{batch.number}", self._machine)
         if any(batch.due.values()):
             world.chance.mark("saga slept on disk")
         if world.chance.fires("nemesis.kills_at_commit", 0.05):
@@ -223,7 +223,7 @@ class StoreLink:
             before = len(self._store._log)
             holder = await self._store.start(frame, key)
             self._world.wrote(self._machine)
-            self._world.landed(self._store._log[before:], f"start by {self._machine.name}")
+            self._world.landed(self._store._log[before:], "start", self._machine)
             return holder
 
         self._world.chance.mark("start through the store")

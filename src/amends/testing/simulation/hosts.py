@@ -96,11 +96,8 @@ class Host:
             return
         world.say(machine.name, "is asked to stop")
         self.up = False
-        world.draining += 1
-        try:
-            await asyncio.wait([world.loop.on(machine, orchestrator.close())], timeout=20)
-        finally:
-            world.draining -= 1
+        world.asked_to_stop.add(machine)
+        await asyncio.wait([world.loop.on(machine, orchestrator.close())], timeout=20)
         world.chance.mark("graceful hand-over")
         self.reboot(machine)
 

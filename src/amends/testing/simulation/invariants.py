@@ -89,7 +89,7 @@ class Monitor:
 
     # --- a frame has landed ------------------------------------------------------------------------------
 
-    def row(self, row: FrameRow, by: str) -> None:
+    def row(self, row: FrameRow, by: str, *, handing_over: bool) -> None:
         """Check one frame, and fold it."""
         frame = decode_frame(row.body)
         watched = self.watched.get(row.saga_id)
@@ -112,7 +112,8 @@ class Monitor:
             self._after_event(watched, event)
         paths = [node.path for node in state.nodes]
         watched.summary = fold_summary(watched.summary, row.saga_id, frame, row.seq, paths)
-        self._rest(watched)
+        if not handing_over:  # else what follows is for the next one to decide
+            self._rest(watched)
 
     def _begin(self, saga_id: str, frame: Frame) -> Watched:
         started = frame.events[0]
@@ -232,7 +233,7 @@ class Monitor:
     def _rest(self, watched: Watched) -> None:
         """L1: whoever is not at an end waits for something that will come."""
         state = watched.state
-        if state.finished or state.held or state.status is SagaStatus.SCHEDULED or self._world.draining:
+        if state.finished or state.held or state.status is SagaStatus.SCHEDULED:
             return
         undecided = decide(state.graph, state, state.at)
         if undecided:

@@ -125,7 +125,9 @@ class Participants:
                 raise
         # A function that swallows its cancellation and goes on: its attempt was given up long ago.
         await asyncio.wait([answer], timeout=_GIVES_UP_S)
-        return answer.result() if answer.done() else None
+        if not answer.done():
+            raise HangsUp("no answer, long after it was given up")
+        return answer.result()
 
     def _latency(self, op: str) -> float:
         slow = self._chance.fires(f"{op}.slow_request")

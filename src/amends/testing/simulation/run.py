@@ -105,7 +105,8 @@ async def _whole(world: World) -> None:
         world.monitor.sagas[each.saga.name, each.saga.version] = each.saga
     settings: dict[str, Any] = {
         "lease": LEASE_S, "poll": 0.5, "horizon": 10, "grace": 1, "patience": 4,
-        "concurrency": rng.choice([1, 3, 100]), "deaths_max": rng.choice([1, 3, 100]), "admission": rng.choice([2, 100]),
+        "concurrency": rng.choice([1, 3, 100]), "deaths_max": rng.choice([1, 3, 100]),
+        "admission": rng.choice([2, 100]),
     }  # fmt: skip
     world.monitor.deaths_max = settings["deaths_max"]
     hosts = [Host(world, name, made, settings) for name in ("alpha", "beta")]

@@ -45,7 +45,7 @@ class World:
         self.participants = Participants(self)
         self.outage = False
         self.leader: Machine | None = None
-        self.draining = 0
+        self.asked_to_stop: set[Machine] = set()
         self.links: dict[Machine, StoreLink] = {}
         self.hosts: dict[Machine, Host] = {}
         self.broken: list[str] = []
@@ -79,10 +79,10 @@ class World:
         self.leader = machine
         self.say(machine.name, f"leads, epoch {epoch}")
 
-    def landed(self, rows: Sequence[FrameRow], by: str) -> None:
-        """Frames have become durable."""
+    def landed(self, rows: Sequence[FrameRow], by: str, machine: Machine) -> None:
+        """Frames of a machine have become durable."""
         for row in rows:
-            self.monitor.row(row, by)
+            self.monitor.row(row, by, handing_over=machine in self.asked_to_stop)
 
     def wrote(self, machine: Machine) -> None:
         """A machine wrote without the lease; `changed()` of the others must tell."""

@@ -1,0 +1,136 @@
+"""What users hand to an orchestrator, checked: definitions, resources, settings, keys, labels, filters.
+
+Rules of this file: pure; every refusal says what was given, what is allowed, and has its code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..core.definition import Saga
+from ..core.transitions import SagaStatus
+from ..errors import DefinitionError, UsageError
+from ..limits import CORRELATION_CHARS_MAX, CORRELATION_ENTRIES_MAX, KEY_CHARS_MAX, REASON_CHARS_MAX
+from ..stores.base import Filter
+from .commands import Command
+from .settings import Settings
+
+
+def by_version(sagas: Iterable[Saga[Any, Any]]) -> dict[tuple[str, int], Saga[Any, Any]]:
+    """Definitions by name and version. Raises DefinitionError for two of one version."""
+    found: dict[tuple[str, int], Saga[Any, Any]] = {}
+    for saga in sagas:
+        if not isinstance(saga, Saga):
+            raise UsageError(f"Orchestrator(sagas=[...]): {saga!r} is no Saga", code="AM2023")
+        other = found.setdefault((saga.name, saga.version), saga)
+        if other is not saga:
+            raise DefinitionError(
+                f"two definitions of {saga.name} version {saga.version}: give one another version", code="AM1150"
+            )
+    return found
+
+
+def by_type(resources: Iterable[object], sagas: Iterable[Saga[Any, Any]]) -> dict[type, object]:
+    """Resources by the types that sagas ask for. Raises UsageError when one is missing or ambiguous."""
+    found = {type(resource): resource for resource in resources}
+    for saga in sagas:
+        for kind in saga.resources:
+            if kind in found:
+                continue
+            fitting = [resource for resource in found.values() if isinstance(resource, kind)]
+            if len(fitting) != 1:
+                raise UsageError(
+                    f"saga {saga.name} needs a resource of type {kind.__name__}, and {len(fitting)} were given: "
+                    f"Orchestrator(resources=[...]) must hold exactly one",
+                    code="AM2024",
+                )
+            found[kind] = fitting[0]
+    return found
+
+
+def settings_of(given: dict[str, Any]) -> Settings:
+    """The settings given as keywords. Raises UsageError for an unknown or impossible one."""
+    try:
+        return Settings(**given)
+    except TypeError as error:
+        known = ", ".join(Settings.__dataclass_fields__)
+        raise UsageError(f"Orchestrator(...): {error}; settings are: {known}", code="AM2025") from error
+
+
+def hash_of(canonical: bytes) -> str:
+    """What a start key keeps of its input: 32 hexadecimal digits."""
+    return hashlib.blake2b(canonical, digest_size=16).hexdigest()
+
+
+def verb_command(verb: str, reason: str, actor: str | None, **more: Any) -> Command:
+    """A verb with its reason and actor checked. Raises UsageError."""
+    for name, text in (("reason", reason), ("actor", actor or "")):
+        if not _is_text(text, REASON_CHARS_MAX):
+            raise UsageError(
+                f"{verb}({name}=...): give a text of at most {REASON_CHARS_MAX} characters, {_PLAIN}", code="AM2013"
+            )
+    if not reason.strip():
+        raise UsageError(f"{verb}(reason=...): say why; it is kept in the journal", code="AM2013")
+    return Command(verb=verb, reason=reason, actor=actor or "", **more)
+
+
+_PLAIN = "without NUL and halves of surrogate pairs"
+
+
+def _is_text(value: object, most: int) -> bool:
+    """Whether every store can keep it."""
+    if not isinstance(value, str) or len(value) > most or "\0" in value:
+        return False
+    return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
+
+
+def checked_key(key: str | None) -> str:
+    """A start key, "" for none. Raises UsageError."""
+    if key is None:
+        return ""
+    if not _is_text(key, KEY_CHARS_MAX) or not key:
+        raise UsageError(f"start(key={key!r}): give a text of 1 to {KEY_CHARS_MAX} characters, {_PLAIN}", code="AM2014")
+    return key
+
+
+def checked_id(signal_id: str) -> str:
+    """A signal's id, empty for none. Raises UsageError."""
+    if not _is_text(signal_id, KEY_CHARS_MAX):
+        raise UsageError(
+            f"signal(id={signal_id!r}): give a text of at most {KEY_CHARS_MAX} characters, {_PLAIN}", code="AM2015"
+        )
+    return signal_id
+
+
+def checked_correlation(correlation: Mapping[str, str] | None) -> dict[str, str]:
+    """A start's labels. Raises UsageError."""
+    labels = dict(correlation or {})
+    if len(labels) > CORRELATION_ENTRIES_MAX:
+        raise UsageError(f"start(correlation=...): at most {CORRELATION_ENTRIES_MAX} entries", code="AM2016")
+    for name, value in labels.items():
+        for text in (name, value):
+            if not _is_text(text, CORRELATION_CHARS_MAX) or not text:
+                raise UsageError(
+                    f"start(correlation={{{name!r}: {value!r}}}): both are texts of 1 to {CORRELATION_CHARS_MAX} "
+                    f"characters, {_PLAIN}",
+                    code="AM2016",
+                )
+    return labels
+
+
+def filter_of(
+    status: SagaStatus | str | Iterable[SagaStatus | str], name: str, key: str, hold: str,
+    correlation: Mapping[str, str] | None, anomalous: bool | None, followup_failed: bool | None,
+) -> Filter:  # fmt: skip
+    """What a list is narrowed to. Raises UsageError for an unknown status."""
+    wanted = (status,) if isinstance(status, str) else tuple(status)
+    for each in wanted:
+        if each not in {known.value for known in SagaStatus}:
+            known = ", ".join(SagaStatus)
+            raise UsageError(f"list(status={each!r}): no such status; there are: {known}", code="AM2017")
+    return Filter(
+        status=tuple(str(each) for each in wanted), name=name, key=key, hold=hold,
+        correlation=tuple(sorted((correlation or {}).items())), anomalous=anomalous, followup_failed=followup_failed,
+    )  # fmt: skip

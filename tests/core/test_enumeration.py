@@ -1,0 +1,52 @@
+"""Every small saga, through every outcome, crash, verb and due time, holds the invariants at every frame.
+
+`enumerator.py` says what is checked, `family.py` which sagas. `AMENDS_ENUMERATE=full` takes every verb and every late
+answer everywhere; it takes long.
+"""
+
+import os
+from dataclasses import replace
+
+import pytest
+
+from amends.core.transitions import STEP_TRANSITIONS, StepStatus
+from tests.core.enumerator import TOTAL, Exploration, Moves, Violation
+from tests.core.family import family, full
+from tests.core.graphs import graph, step
+
+SAGAS = full() if os.environ.get("AMENDS_ENUMERATE") == "full" else family()
+STRUCTURAL = {(StepStatus.PENDING, "entered")}  # the walk forward makes a slot that is ready; nothing moves to it
+
+
+@pytest.mark.parametrize("name", SAGAS)
+def test_the_invariants_hold_at_every_frame_of_every_way(name: str):
+    saga, moves = SAGAS[name]
+    TOTAL.add(Exploration(saga, moves).run())
+
+
+def test_every_transition_of_the_table_was_taken_and_so_none_is_dead():
+    if TOTAL.sagas < len(SAGAS):
+        pytest.skip("only a run of the whole family can tell")
+    table = {(status, event) for status, row in STEP_TRANSITIONS.items() for event in row}
+    assert table - set(TOTAL.transitions) == STRUCTURAL
+
+
+def test_a_kernel_that_drops_what_is_unknown_is_caught(monkeypatch: pytest.MonkeyPatch):
+    from amends.core import fold_steps
+
+    monkeypatch.setattr(fold_steps, "_became_unknown", lambda state, index, slot: None)
+    with pytest.raises(Violation, match="rule 1"):
+        Exploration(graph(step("a")), Moves()).run()
+
+
+def test_a_participant_without_barrier_is_caught_by_the_world_and_not_by_the_state(monkeypatch: pytest.MonkeyPatch):
+    from tests.core import enumerator
+
+    monkeypatch.setattr(enumerator, "unmade", lambda held: held._replace(effect=2 * (held.effect > 0)))
+    with pytest.raises(Violation, match="S12"):
+        Exploration(graph(step("a")), Moves(late=True)).run()
+
+
+def test_the_same_saga_gives_the_same_number_of_situations_twice():
+    one, other = (Exploration(graph(step("a"), step("b")), replace(Moves())).run() for _ in range(2))
+    assert (one.situations, one.moves) == (other.situations, other.moves)
