@@ -3,7 +3,15 @@
     from amends import Orchestrator, Saga, step
 
 A saga is a typed graph of plain functions; its state is the fold of a durable journal. See README.md.
+
+What defines sagas is imported at once. What runs them (asyncio, the stores) is imported when it is
+first asked for, so that a module of definitions costs little to import.
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from .core.context import Context as Context
 from .core.definition import Saga as Saga
@@ -26,8 +34,64 @@ from .errors import (
     UsageError as UsageError,
 )
 from .policies.retry import Retry as Retry
-from .runtime.handle import Handle as Handle
-from .runtime.orchestrator import Orchestrator as Orchestrator
-from .runtime.views import HistoryEntry as HistoryEntry, SagaView as SagaView, StepView as StepView
+
+if TYPE_CHECKING:
+    from .runtime.handle import Handle as Handle
+    from .runtime.orchestrator import Orchestrator as Orchestrator
+    from .runtime.views import HistoryEntry as HistoryEntry, SagaView as SagaView, StepView as StepView
 
 __version__ = "0.1.0"
+
+_WHEN_ASKED_FOR = {
+    "Handle": ".runtime.handle",
+    "HistoryEntry": ".runtime.views",
+    "Orchestrator": ".runtime.orchestrator",
+    "SagaView": ".runtime.views",
+    "StepView": ".runtime.views",
+}
+
+__all__ = [
+    "AmendsError",
+    "Conflict",
+    "Context",
+    "DefinitionError",
+    "Handle",
+    "HistoryEntry",
+    "KeyConflict",
+    "NotFound",
+    "NotSent",
+    "Orchestrator",
+    "PayloadError",
+    "Rejected",
+    "Retry",
+    "Saga",
+    "SagaCompensated",
+    "SagaFailed",
+    "SagaRequiresManual",
+    "SagaStatus",
+    "SagaView",
+    "Step",
+    "StepStatus",
+    "StepView",
+    "StoreError",
+    "UsageError",
+    "choose",
+    "parallel",
+    "sleep",
+    "step",
+    "wait_for",
+    "when",
+]
+
+
+def __getattr__(name: str) -> Any:
+    module = _WHEN_ASKED_FOR.get(name)
+    if module is None:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    value = globals()[name] = getattr(import_module(module, __name__), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -279,7 +279,10 @@ class StoreLink:
             raise
 
     async def frames(self, saga_ids: Sequence[str]) -> dict[str, list[FrameRow]]:
-        return await self._ask("read", lambda: self._store.frames(saga_ids))
+        rows = await self._ask("read", lambda: self._store.frames(saga_ids))
+        if self._world.chance.fires("store.slow_journals"):
+            await asyncio.sleep(self._world.chance.latency(0.3))  # what was read grows old meanwhile
+        return rows
 
     async def key(self, name: str, key: str) -> KeyRow | None:
         return await self._ask("read", lambda: self._store.key(name, key))
