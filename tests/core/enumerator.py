@@ -21,8 +21,7 @@ from typing import Any, NamedTuple
 
 from msgspec import Raw
 
-from amends.core import events as ev
-from amends.core import transitions, verbs
+from amends.core import events as ev, transitions, verbs
 from amends.core.decide import Evaluate, decide, next_due
 from amends.core.events import Event, decode_frame, encode_frame
 from amends.core.fold import fold, fold_frame, load
@@ -199,7 +198,7 @@ def identity(graph: Graph, at: Situation, moves: Moves) -> tuple[Any, ...]:
         if s is None:
             slots.append(None)
             continue
-        slots.append(_identity_of_slot(s, graph.policies[index], now, deaths=moves.deaths_max < 100))
+        slots.append(_identity_of_slot(s, graph.policies[index], now, deaths=moves.deaths_max))
     return (
         tuple(slots), state.status, _away(state.deadline, now), state.deadline_passed, state.paused, state.back,
         state.committed, state.pivot, state.failing is None, state.cancelling, state.undoing, state.walk_done,
@@ -211,16 +210,30 @@ def identity(graph: Graph, at: Situation, moves: Moves) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def _identity_of_slot(s: Slot, p: Policy, now: int, *, deaths: bool) -> tuple[Any, ...]:
+def _identity_of_slot(s: Slot, p: Policy, now: int, *, deaths: int) -> tuple[Any, ...]:
     if s.status in PROVEN:
         return (s.status, s.undone)
-    always = (s.status, s.unknown, s.undone, s.cursor, s.remaining, s.forced, s.deaths if deaths else 0)
+    always = (
+        s.status,
+        s.unknown,
+        s.undone,
+        s.cursor,
+        s.remaining,
+        s.forced,
+        min(s.deaths, deaths) if deaths < 100 else 0,
+    )
     if s.status in SETTLED:
         return always
     ttl = p.key_ttl_ms
     if s.status in STUCK:  # a person's verb starts its counters afresh
         born = s.undo_first_at if s.status is S.OWED else s.first_at
-        return (*always, min(s.calls, 1), min(s.undo_calls, 1), s.result is None, ttl and born and _away(born + ttl, now))
+        return (
+            *always,
+            min(s.calls, 1),
+            min(s.undo_calls, 1),
+            s.result is None,
+            ttl and born and _away(born + ttl, now),
+        )
     if s.status in UNDOING:
         return (
             *always, s.result is None, min(s.undo_attempts, p.compensation_retry.attempts), s.undo_refused, s.reason,
@@ -316,39 +329,42 @@ class Exploration:
             self.queue.append(new)
             if new.state.finished:
                 self.count.ends[new.state.status] += 1
-            try:
-                self._check_journal(new)
-            except Violation as error:
-                raise Violation(f"{error}\n{new.story()}") from error
+            self._check_journal(new)
+        if known is new or self.count.moves % 4 == 0:
+            self._check_frames(at, new)
         self.edges.append((at.number, known.number))
 
     def _frame(
         self, new: Situation, happened: list[Event], answers: list[int], taken: list[tuple[int, int]], decided: bool
     ) -> None:
         state, now = new.state, new.now
-        journalled = clone(state)
-        state.at = now
+        was_at, state.at = state.at, now
         frame: list[Event] = []
         new.frames = (*new.frames, b"")
         commands: list[Any] = list(happened) or (decide(self.graph, state, now) if decided else [])
+        try:
+            self._rounds(new, commands, frame, answers, taken, decided)
+        finally:
+            new.frames = (*new.frames[:-1], encode_frame(now, frame))  # a violation is told with the events up to it
+        if not frame:
+            new.frames, state.at = new.frames[:-1], was_at
+            return
+        state.seq += 1
+
+    def _rounds(
+        self, new: Situation, commands: list[Any], frame: list[Event], answers: list[int], taken: list[tuple[int, int]],
+        decided: bool,
+    ) -> None:  # fmt: skip
         rounds = 0
         while commands:
             rounds += 1
             for command in commands:
-                event = self._answer(command, now, answers, taken) if type(command) is Evaluate else command
+                event = self._answer(command, new.now, answers, taken) if type(command) is Evaluate else command
                 frame.append(event)
-                new.frames = (*new.frames[:-1], encode_frame(now, frame))
                 self._fold(new, event)
             if rounds > ROUNDS_MAX:
                 raise Violation("decide never comes to rest")
-            commands = decide(self.graph, state, now) if decided else []
-        if not frame:
-            new.frames, state.at = new.frames[:-1], journalled.at
-            return
-        state.seq += 1
-        fold_frame(journalled, decode_frame(new.frames[-1]))
-        if not same(journalled, state):
-            raise Violation(f"S4: the journal folds to another state: {difference(journalled, state)}")
+            commands = decide(self.graph, new.state, new.now) if decided else []
 
     def _answer(self, command: Evaluate, now: int, answers: list[int], taken: list[tuple[int, int]]) -> Event:
         node = self.graph.nodes[command.node]
@@ -358,7 +374,11 @@ class Exploration:
         taken.append((choice, ways))
         if self.moves.poison and choice == ways - 1:
             return ev.StepParked(node.index, "poison", "the predicate raised")
-        return ev.BranchChosen(node.index, choice) if node.kind is Kind.CHOOSE else ev.SleepStarted(node.index, now + SLEEP)
+        return (
+            ev.BranchChosen(node.index, choice)
+            if node.kind is Kind.CHOOSE
+            else ev.SleepStarted(node.index, now + SLEEP)
+        )
 
     # --- the moves -------------------------------------------------------------------------------------
 
@@ -469,6 +489,9 @@ class Exploration:
             if self.moves.downtime and deadline - now > 500:
                 self.make(at, "the clock almost reaches the deadline", [], at.world, ms=deadline - now - 500)
         if self.moves.downtime:
+            last = max(state.due.values(), default=0)
+            if last > max(due, now):
+                self.make(at, "the clock passes all that is due", [], at.world, ms=last - now)
             for index in self.steps:
                 slot, ttl = state.slots[index], self.graph.policies[index].key_ttl_ms
                 for born in () if slot is None or not ttl else (slot.first_at, slot.undo_first_at):
@@ -555,6 +578,7 @@ class Exploration:
             expect(follow_up or kind in AFTER_THE_END, f"S1: {kind.__name__} after the end")
         if kind in INTENTS:
             expect(not state.paused, "rule 8: an attempt starts while the saga is paused")
+            expect(state.slot(node).deaths < state.deaths_max, "rule 4: poison is called again")
             held = new.world[self.place[node]]
             if kind is ev.ActionStarted:
                 expect(follow_up or not state.back, "rule 5: an action starts while turning back")
@@ -565,10 +589,15 @@ class Exploration:
         if kind is ev.CompensationStarted:
             self._check_compensation(new, node)
         if kind in (ev.TurnedBack, ev.CompensationStarted, ev.StepOwed):
-            expect(not state.committed, "S14: after the pivot's success nothing goes back")
+            committed = any(
+                new.known[self.place[index]].success for index in self.steps if self.graph.nodes[index].pivot
+            )
+            expect(not committed, "S14: after the pivot's success nothing goes back")
         if kind is ev.RetryScheduled:
             expect(follow_up or not state.back, "rule 5: a retry while turning back")
-            expect(follow_up or not state.deadline or event.due < state.deadline, "rule 10: a backoff past the deadline")
+            expect(
+                follow_up or not state.deadline or event.due < state.deadline, "rule 10: a backoff past the deadline"
+            )
 
     def _check_key(self, new: Situation, node: int, born: str) -> None:
         ttl, first = self.graph.policies[node].key_ttl_ms, getattr(new.state.slot(node), born)
@@ -580,7 +609,9 @@ class Exploration:
         expect(known.intent, "S10: a compensation without an intent of the action")
         expect(known.success or known.maybe, "S10: a compensation of a step proven without effect")
         expect(state.back, "a compensation while going forward")
-        calling = [s for s in state.slots if s is not None and s.status in (S.RUNNING, S.PROBING, S.SETTLING, S.RETRYING)]
+        calling = [
+            s for s in state.slots if s is not None and s.status in (S.RUNNING, S.PROBING, S.SETTLING, S.RETRYING)
+        ]
         expect(not calling, "rule 5: a compensation starts before every attempt has its outcome")
         for later in self.later[index]:
             other, node = new.known[self.place[later]], self.graph.nodes[later]
@@ -606,7 +637,10 @@ class Exploration:
                 expect(held == Held(), f"S5: {node.path} took effect before it was reached")
                 continue
             if not known.success:
-                expect(slot.unknown == known.maybe, f"rule 1: {node.path} unknown={slot.unknown}, the journal says {known.maybe}")
+                expect(
+                    slot.unknown == known.maybe,
+                    f"rule 1: {node.path} unknown={slot.unknown}, the journal says {known.maybe}",
+                )
             if slot.status in (S.REJECTED, S.FAILED, S.DROPPED, S.READY, S.TIMED_OUT) and not node.read_only:
                 possible = held.effect is DONE or (held.flight and not held.blocked)
                 unsure = node.follow_up or (slot.unknown and slot.status is S.READY)
@@ -625,7 +659,9 @@ class Exploration:
         timed = (S.RETRYING, S.PROBE_RETRYING, S.UNDO_RETRYING)
         for index, status in statuses.items():
             node = self.graph.nodes[index]
-            if status in timed or (status is S.WAITING and (node.kind is Kind.SLEEP or self.graph.policies[index].wait_ms)):
+            if status in timed or (
+                status is S.WAITING and (node.kind is Kind.SLEEP or self.graph.policies[index].wait_ms)
+            ):
                 expect(index in state.due, f"L1: {node.path} is {status} without a due time")
             else:
                 expect(index not in state.due, f"L1: {node.path} is {status} and has a due time")
@@ -635,11 +671,19 @@ class Exploration:
     def _check_that_it_moves(self, state: SagaState) -> None:
         expect(not state.agenda or state.paused, f"L1: something is ready and nothing is done: {list(state.agenda)}")
         expect(state.failing is None, "the saga is to turn back and does not")
+        waited_for = state.pivot >= 0 and state.status_of(state.pivot) in ACTIVE
+        expect(not state.cancelling or waited_for, "rule 10: a cancel waits for a pivot that will not answer it")
         if state.status is G.REQUIRES_MANUAL:
-            expect(state.stuck > 0 and not state.active, "rule 7: requires_manual with something else to do, or nothing parked")
+            expect(
+                state.stuck > 0 and not state.active,
+                "rule 7: requires_manual with something else to do, or nothing parked",
+            )
             return
         statuses = [slot.status for slot in state.slots if slot is not None]
-        expect(state.active or S.WAITING in statuses, "liveness: nothing to wait for, and neither at an end nor requires_manual")
+        expect(
+            state.active or S.WAITING in statuses,
+            "liveness: nothing to wait for, and neither at an end nor requires_manual",
+        )
         expect(state.active or not state.stuck, "rule 7: parked, nothing else moves, and not requires_manual")
 
     def _check_end(self, new: Situation) -> None:
@@ -665,6 +709,14 @@ class Exploration:
             statuses = {state.status_of(index) for index in self.steps if not self.graph.nodes[index].follow_up}
             expect(statuses <= {S.SUCCEEDED, S.PASSED, S.PENDING}, f"completed with {statuses}")
 
+    def _check_frames(self, at: Situation, new: Situation) -> None:
+        """Of every way to a new situation, and of every fourth other: what the move journalled, read and folded."""
+        again = clone(at.state)
+        for frame in new.frames:
+            fold_frame(again, decode_frame(frame))
+        if not same(again, new.state):
+            raise Violation(f"S4: the journal folds to another state: {difference(again, new.state)}\n{new.story()}")
+
     def _check_journal(self, new: Situation) -> None:
         """Of every 64th situation and every finished one: the whole journal, folded anew."""
         if new.number % 64 and not new.state.finished:
@@ -672,7 +724,7 @@ class Exploration:
         frames = [decode_frame(frame) for frame in new.journal()]
         again = load(self.graph, frames)
         again.deaths_max = new.state.deaths_max
-        expect(same(again, new.state), f"S4: load() gives another state: {difference(again, new.state)}")
+        expect(same(again, new.state), f"S4: load() gives another state: {difference(again, new.state)}\n{new.story()}")
         ends = [event for frame in frames for event in frame.events if type(event) in END_EVENTS]
         expect(len(ends) == (new.state.status in ENDS), f"S1: ends: {ends}")
 
@@ -699,7 +751,9 @@ SETTLED = frozenset({S.SUCCEEDED, S.UNKNOWN, S.PASSED, S.TIMED_OUT, S.SKIPPED, S
 UNDOING = frozenset({S.UNDO_READY, S.COMPENSATING, S.UNDO_SETTLING, S.UNDO_RETRYING, S.OWED})
 INTENTS = frozenset({ev.ActionStarted, ev.CompensationStarted, ev.ProbeStarted})
 END_EVENTS = frozenset({ev.Completed, ev.Compensated, ev.Closed})
-AFTER_THE_END = frozenset({ev.FollowUpsEnded, ev.AnomalyNoted, ev.AttemptAbandoned, ev.RetryRequested, ev.Resumed, ev.Held, ev.Released})
+AFTER_THE_END = frozenset(
+    {ev.FollowUpsEnded, ev.AnomalyNoted, ev.AttemptAbandoned, ev.RetryRequested, ev.Resumed, ev.Held, ev.Released}
+)
 ENDS_OF_ATTEMPTS = frozenset({
     ev.ActionRejected, ev.ActionNotSent, ev.ActionUnknown, ev.ActionCut, ev.ProbeNotSeen, ev.ProbeRejected, ev.ProbeFailed,
     ev.ProbeCut, ev.StepParked, ev.ActionSucceeded, ev.ProbeFound,
@@ -742,6 +796,7 @@ def disposable(node: Any) -> bool:
 
 def before(graph: Graph, first: int, second: int) -> bool:
     """Whether one leaf comes before another in the partial order."""
+
     def way(index: int) -> list[int]:
         up = []
         while index >= 0:
@@ -753,7 +808,11 @@ def before(graph: Graph, first: int, second: int) -> bool:
     for depth, (a, b) in enumerate(zip(one, other, strict=False)):
         if a != b:
             parent = graph.nodes[one[depth - 1]] if depth else None
-            return parent is not None and parent.kind is Kind.SEQUENCE and graph.nodes[a].position < graph.nodes[b].position
+            return (
+                parent is not None
+                and parent.kind is Kind.SEQUENCE
+                and graph.nodes[a].position < graph.nodes[b].position
+            )
     return False
 
 

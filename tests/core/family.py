@@ -27,6 +27,7 @@ KINDS: dict[str, dict[str, object]] = {
     "best_effort_key_ttl": {"key_ttl": True, "best_effort": True},
     "key_ttl_park": {"key_ttl": True, "on_unknown": "park"},
 }
+HEAVY = {("probed", "probed"), ("best_effort_undone", "probed"), ("best_effort_undone", "park")}
 PIVOTS: dict[str, dict[str, object]] = {
     "pivot": {},
     "pivot_probed": {"probe": True},
@@ -65,15 +66,29 @@ def family() -> dict[str, tuple[Graph, Moves]]:
     for kind in KINDS:
         ttl = "key_ttl" in kind
         add(f"{kind}", graph(_of("a", KINDS, kind), deadline=True), late=True, poison=True, downtime=ttl)
-        add(f"{kind}, paused", graph(_of("a", KINDS, kind), deadline=True), pause=True, drain=True)
+        add(
+            f"{kind}, paused",
+            graph(_of("a", KINDS, kind), deadline=True),
+            pause=True,
+            drain=True,
+            poison=ttl,
+            downtime=ttl,
+        )
         add(f"{kind}, plain", graph(_of("a", KINDS, kind), step("b")), late=True, verbs=False)
         add(f"plain, {kind}", graph(step("a"), _of("b", KINDS, kind), deadline=True), downtime=ttl, verbs=not ttl)
     for kind in PIVOTS:
         add(f"{kind}", graph(_pivot(kind), deadline=True), late=True, pause=True, poison=True, downtime=True)
         add(f"plain, {kind}, retriable", graph(step("a"), _pivot(kind), _ship(), deadline=True), downtime=True)
     for kind in AFTER:
-        add(f"pivot, {kind}", graph(_pivot(), _of("s", AFTER, kind), deadline=True), late=True, poison=True, downtime=True)
+        add(
+            f"pivot, {kind}",
+            graph(_pivot(), _of("s", AFTER, kind), deadline=True),
+            late=True,
+            poison=True,
+            downtime=True,
+        )
         add(f"pivot, {kind}, retriable", graph(_pivot(), _of("s", AFTER, kind), _ship("t"), deadline=True))
+    add("plain, paused, late", graph(step("a")), pause=True, late=True, verbs=False)
     return sagas | _control() | _parallels() | _follow_ups() | _four()
 
 
@@ -118,16 +133,16 @@ def _parallels() -> dict[str, tuple[Graph, Moves]]:
     found: dict[str, tuple[Graph, Moves]] = {}
     pairs = ["plain", "uncompensated", "probed", "park", "best_effort_undone", "read_only"]
     for one, other in product(pairs, pairs):
-        if one <= other:
+        if one <= other and (one, other) not in HEAVY:
             both = parallel(_of("a", KINDS, one), _of("b", KINDS, other))
-            small = other == "uncompensated" or (one == other == "plain")
+            small = (one, other) in {("plain", "uncompensated"), ("uncompensated", "uncompensated"), ("plain", "plain")}
             found[f"{one} || {other}"] = (graph(both, deadline=True), Moves(verbs=small))
     a, b, c = step("a"), step("b"), step("c")
     park = step("b", on_unknown="park")
     found |= {
         "plain, plain || plain": (graph(a, parallel(b, c)), Moves(verbs=False)),
         "plain || plain, plain": (graph(parallel(a, [b, c])), Moves(verbs=False)),
-        "plain || wait": (graph(parallel(a, wait("w", timeout=True)), c, deadline=True), Moves()),
+        "plain || wait": (graph(parallel(a, wait("w", timeout=True)), c), Moves(downtime=True, verbs=False)),
         "park || wait with nodes": (graph(parallel(park, wait("w", on_timeout=[c]))), Moves()),
         "park || sleep": (graph(parallel(park, [sleep(), c]), deadline=True), Moves()),
         "plain || choose": (graph(parallel(a, choose([b], []))), Moves(poison=True, verbs=False)),
@@ -149,7 +164,7 @@ def _follow_ups() -> dict[str, tuple[Graph, Moves]]:
     return {
         "follow-ups": (
             graph(step("a"), completed=[mail, kind], compensated=[note], deadline=True),
-            Moves(late=True, poison=True, pause=True),
+            Moves(late=True, poison=True),
         ),
         "follow-ups after a pivot": (graph(_pivot(), completed=[mail], compensated=[note], deadline=True), Moves(pause=True)),
         "poison by deaths": (graph(step("a"), step("b", probe=True)), Moves(deaths_max=2)),
@@ -169,6 +184,9 @@ def _four() -> dict[str, tuple[Graph, Moves]]:
         "three and a pivot": (graph(a, b, c, _pivot(), deadline=True), Moves(verbs=False)),
         "order": (graph(read, a, _pivot("pivot_probed"), _ship(), deadline=True), Moves()),
         "order with parallel": (graph(a, parallel(b, c), _pivot(), deadline=True), Moves(verbs=False)),
-        "order with approval": (graph(a, choose([wait("w", timeout=True)], []), _pivot(), _ship(), deadline=True), Moves()),
+        "order with approval": (
+            graph(a, choose([wait("w", timeout=True)], []), _pivot(), _ship(), deadline=True),
+            Moves(),
+        ),
         "order with mail": (graph(a, step("u", compensation=False), mail, c, deadline=True), Moves(verbs=False)),
     }

@@ -81,6 +81,19 @@ def _what_settles(commands: list[Command]) -> list[Command]:
     return [command for command in commands if type(command) not in _GOES_ON] or commands
 
 
+def has_nothing_to_decide(state: SagaState) -> bool:
+    """A cheap certainty that `decide` would return nothing: some call runs, and nothing else is open.
+
+    It holds after almost every frame of a saga that does well, and saves asking.
+    """
+    return (
+        state.active > 0
+        and not (state.agenda or state.due or state.deadline or state.cancelling)
+        and state.failing is None
+        and state.status is not SagaStatus.REQUIRES_MANUAL
+    )
+
+
 def next_due(state: SagaState) -> int:
     """When the saga must be looked at again without anything happening; 0 for never."""
     if state.finished or state.paused:

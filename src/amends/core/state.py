@@ -147,13 +147,13 @@ class SagaState:
             self.due.pop(index, None)
 
 
-def saga_result(state: SagaState) -> Raw:
-    """The result of a completed saga, encoded; JSON null when nothing was assigned."""
+def giver_of(state: SagaState) -> int:
+    """The step or wait whose value is the saga's result, on the path that was taken; -1 for none."""
     index = state.graph.result
     while index >= 0:
         node, slot = state.nodes[index], state.slots[index]
         if slot is None or node.kind in (Kind.PARALLEL, Kind.SLEEP):
-            break
+            return -1
         if node.kind is Kind.SEQUENCE:
             index = node.children[-1] if node.children else -1
         elif node.kind is Kind.CHOOSE:
@@ -161,9 +161,15 @@ def saga_result(state: SagaState) -> Raw:
         elif node.kind is Kind.WAIT and slot.status is _S.TIMED_OUT:
             index = node.children[0] if node.children else -1
         else:
-            result = state.result_of(index)
-            return NOTHING if result is None else result
-    return NOTHING
+            return index
+    return -1
+
+
+def saga_result(state: SagaState) -> Raw:
+    """The result of a completed saga, encoded; JSON null when nothing was assigned."""
+    giver = giver_of(state)
+    result = state.result_of(giver) if giver >= 0 else None
+    return NOTHING if result is None else result
 
 
 def stays(state: SagaState) -> list[int]:

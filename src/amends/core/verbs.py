@@ -28,26 +28,52 @@ _OWES = frozenset({_S.SUCCEEDED, _S.UNKNOWN, _S.UNDO_READY, _S.UNDO_RETRYING, _S
 _FORWARD_OPEN = frozenset({_S.PARKED, _S.RETRYING, _S.PROBE_RETRYING})
 
 
-def allowed(state: SagaState) -> str:
-    """The verbs that the saga's state allows, for error messages."""
-    if state.ended:
-        return "nothing: it has ended"
+def allowed(state: SagaState, now: int = 0) -> str:
+    """The verbs that the saga's state allows, for error messages; `now` is its last frame's time when left out."""
+    slots = [(index, slot) for index, slot in enumerate(state.slots) if slot is not None]
     verbs = []
-    if state.committed:
-        pass
-    elif not state.back:
+    if not (state.ended or state.committed or state.back or _pivot_is_parked(state)):
         verbs.append("cancel")
-    statuses = [slot.status for slot in state.slots if slot is not None]
-    if state.stuck or any(status in BACKING_OFF for status in statuses):
-        verbs += ["retry", "resolve"]
-    if _S.OWED in statuses or _S.UNDO_RETRYING in statuses or (state.committed and _S.PARKED in statuses):
-        verbs.append("skip")
-    verbs.append("resume" if state.paused else "pause")
-    return ", ".join(verbs)
+    if any(callable_again(state, index, slot, now or state.at) for index, slot in slots):
+        verbs.append("retry")
+    if not state.ended:
+        if any(_resolvable(state, index, slot) for index, slot in slots):
+            verbs.append("resolve")
+        if any(_skippable(state, index, slot) for index, slot in slots):
+            verbs.append("skip")
+    if state.paused and not state.finished:
+        verbs.append("resume")
+    elif not state.ended:
+        verbs.append("pause")
+    return ", ".join(verbs) or "nothing: it has ended"
 
 
-def _conflict(state: SagaState, why: str) -> Conflict:
-    return Conflict(f"saga {state.saga_id} is {state.status}: {why}; this state allows {allowed(state)}")
+def _pivot_is_parked(state: SagaState) -> bool:
+    return state.pivot >= 0 and state.status_of(state.pivot) is _S.PARKED
+
+
+def _resolvable(state: SagaState, index: int, slot: Slot) -> bool:
+    """Whether `resolve` has something to say about this node."""
+    node = state.nodes[index]
+    if node.kind is not Kind.STEP:
+        return False
+    if state.back:
+        return slot.status in _OWES and not node.read_only and (not slot.undone or slot.status is _S.OWED)
+    return slot.status in _FORWARD_OPEN and (slot.unknown or state.committed or node.pivot)
+
+
+def _skippable(state: SagaState, index: int, slot: Slot) -> bool:
+    """Whether `skip` may leave this node out."""
+    node = state.nodes[index]
+    if node.kind is not Kind.STEP:
+        return False
+    if state.back:
+        return slot.status in (_S.OWED, _S.UNDO_RETRYING)
+    return state.committed and slot.status in _FORWARD_OPEN and not node.read
+
+
+def _conflict(state: SagaState, why: str, now: int = 0) -> Conflict:
+    return Conflict(f"saga {state.saga_id} is {state.status}: {why}; this state allows {allowed(state, now)}")
 
 
 def _still_open(state: SagaState, verb: str) -> None:
@@ -60,7 +86,7 @@ def cancel(state: SagaState, reason: str, actor: str) -> list[Event]:
     _still_open(state, "cancel")
     if state.committed:
         raise _conflict(state, "its pivot has succeeded, there is no way back")
-    if state.pivot >= 0 and state.status_of(state.pivot) is _S.PARKED:
+    if _pivot_is_parked(state):
         raise _conflict(state, f"the outcome of its pivot {_path(state, state.pivot)} is unknown and parked")
     if state.back or state.cancelling:
         return []
@@ -91,7 +117,7 @@ def retry(state: SagaState, reason: str, actor: str, now: int) -> list[Event]:
         raise _conflict(state, "nothing is parked or backing off, so there is nothing to retry")
     if not any(callable_again(state, index, slot, now) for index, slot in waiting):
         stuck = ", ".join(f"{_path(state, index)} ({slot.reason})" for index, slot in waiting)
-        raise _conflict(state, f"what is parked cannot be called again: {stuck}; resolve or skip it")
+        raise _conflict(state, f"what is parked cannot be called again: {stuck}; resolve or skip it", now)
     length_ms = state.graph.deadline_ms if state.started is None else state.started.deadline_ms
     fresh = now + length_ms if length_ms and not state.back and not state.ended else 0
     return [ev.RetryRequested(reason, actor, fresh)]
@@ -106,7 +132,7 @@ def resolve(state: SagaState, index: int, outcome: Outcome, result: Raw | None, 
     _not_calling(state, node, slot)
     if state.back:
         return _resolve_undo(state, node, slot, outcome, reason, actor)
-    if slot.status not in _FORWARD_OPEN or not (slot.unknown or state.committed or node.pivot):
+    if not _resolvable(state, index, slot):
         raise _conflict(state, f"step {node.path} is {slot.status}, which leaves nothing to resolve going forward")
     if outcome == "done" and result is None and node.read:
         raise UsageError(
@@ -117,7 +143,7 @@ def resolve(state: SagaState, index: int, outcome: Outcome, result: Raw | None, 
 
 
 def _resolve_undo(state: SagaState, node: Node, slot: Slot, outcome: Outcome, reason: str, actor: str) -> list[Event]:
-    if slot.status not in _OWES or node.read_only or (slot.undone and slot.status is not _S.OWED):
+    if not _resolvable(state, node.index, slot):
         raise _conflict(state, f"step {node.path} is {slot.status}, so nothing is owed for it")
     if outcome == "not_done" and not slot.unknown:
         raise _conflict(state, f'step {node.path} is known to have succeeded, so "not_done" cannot be true')

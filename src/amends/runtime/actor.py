@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from ..core import events as ev
-from ..core.decide import Command, Evaluate, decide, next_due
+from ..core.decide import Command, Evaluate, decide, has_nothing_to_decide, next_due
 from ..core.definition import Saga
 from ..core.events import Event
 from ..core.fold import fold
@@ -72,7 +72,7 @@ class Actor:
         self.outcome_known = state.ended  # an end is durable
         self._timer: Timer | None = None
         self._armed = 0
-        self._due_on_disk = 0
+        self._due_on_disk = -1 if state.seq else 0  # -1: taken up from its journal, and the open row is not known
 
     # --- what happened, and what follows ---------------------------------------------------------
 
@@ -112,7 +112,9 @@ class Actor:
                 event = self._answered(command, now) if isinstance(command, Evaluate) else command
                 fold(state, event)
                 frame.append(event)
-            commands = () if draining else decide(state.graph, state, now)
+            if draining or (frame and has_nothing_to_decide(state)):
+                return frame
+            commands = decide(state.graph, state, now)
             if not commands:
                 return frame
 
@@ -151,7 +153,6 @@ class Actor:
             op = _LAUNCH.get(kind)
             if op is not None:
                 call = Call(self, op, event.node)  # type: ignore[attr-defined]
-                call.on_give_up = self._gave_up
                 self.running[call.node] = call
                 engine.executor.submit(call)
             elif kind in _NEWS:
@@ -169,7 +170,7 @@ class Actor:
         if self.state.finished:
             if self.durable_seq == self.state.seq:
                 engine.drop(self)
-        elif self._due_on_disk:
+        elif self._due_on_disk > 0:
             engine.let_go_when_still(self)
 
     def refused(self, holder: str) -> None:
@@ -303,7 +304,7 @@ class Actor:
         """Make one call and fold its answer; the executor's worker awaits this."""
         return calling.make(self, call)
 
-    def _gave_up(self, call: Call) -> None:
+    def gave_up(self, call: Call) -> None:
         """A call is given up: answer for it now; until it has really ended it is a straggler."""
         self.running.pop(call.node, None)
         call.ended = self.engine.loop.create_future()

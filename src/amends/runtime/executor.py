@@ -55,6 +55,9 @@ class Caller(Protocol):
     def make(self, call: Call) -> Awaitable[None]:
         """Make one call and fold its answer; raises only when its own worker is cancelled."""
 
+    def gave_up(self, call: Call) -> None:
+        """The call was given up and has not ended yet: answer for it now."""
+
 
 class Call:
     """One call of an action, compensation or probe: `op` of the node `node`.
@@ -64,7 +67,7 @@ class Call:
         until: when its time is over, on the loop's clock.
     """
 
-    __slots__ = ("_timer", "caller", "ended", "given_up", "node", "on_give_up", "op", "task", "thread", "until")
+    __slots__ = ("_timer", "caller", "ended", "given_up", "node", "op", "task", "thread", "until")
 
     def __init__(self, caller: Caller, op: Op, node: int) -> None:
         self.caller = caller
@@ -74,7 +77,6 @@ class Call:
         self.task: asyncio.Task[None] | None = None
         self.thread: ThreadFuture[Any] | None = None
         self.ended: asyncio.Future[None] | None = None
-        self.on_give_up: Callable[[Call], None] | None = None
         self.until = 0.0
         self._timer: Timer | None = None
 
@@ -102,8 +104,7 @@ class Call:
             return
         self.given_up = cause
         self.disarm()
-        if self.on_give_up is not None:
-            self.on_give_up(self)
+        self.caller.gave_up(self)
         if self.task is not None:
             self.task.cancel()
 

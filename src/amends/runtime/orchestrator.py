@@ -23,7 +23,7 @@ from ..core.events import Started, encode_frame
 from ..core.graph import structure_of
 from ..core.ids import IdMaker
 from ..core.transitions import SagaStatus
-from ..errors import Conflict, KeyConflict, NotFound, StoreError, UsageError
+from ..errors import Conflict, KeyConflict, NotFound, StoreError, StoreUnavailable, UsageError
 from ..limits import PAGE_MAX
 from ..observe.bus import Bus, Notice, Subscription
 from ..policies.durations import milliseconds
@@ -468,7 +468,12 @@ class Orchestrator:
         if not done:
             task.add_done_callback(_forget)  # a cancel that waits for its pivot: asked for, not yet decided
             return False
-        task.result()
+        try:
+            task.result()
+        except Conflict as refused:
+            if engine.executor.too_late:  # we were stopped: another may lead, and have moved the saga since
+                raise StoreUnavailable("the lease is not ours for certain at the moment; ask again") from refused
+            raise
         return True
 
     async def _post(self, saga_id: str, command: Command, patience_s: float) -> bool:

@@ -15,7 +15,7 @@ from ..core.definition import Saga
 from ..core.events import Frame, Started, decode_frame
 from ..core.fold import fold_frame
 from ..core.graph import Graph, Policy, structure_from
-from ..core.state import SagaState, saga_result
+from ..core.state import SagaState, giver_of, saga_result
 from ..core.summary import Summary, fold_summary
 from ..core.transitions import SagaStatus
 from ..errors import NotFound, SagaCompensated, SagaFailed, SagaRequiresManual, StoreUnusable
@@ -116,7 +116,9 @@ def outcome(state: SagaState, saga: Saga[Any, Any] | None) -> Any:
     """
     if state.status is SagaStatus.COMPLETED:
         raw = saga_result(state)
-        return msgspec.json.decode(raw) if saga is None else saga.decode_result(raw)
+        if saga is None or bytes(raw) == b"null":
+            return msgspec.json.decode(raw)
+        return saga.decode_payload(giver_of(state), raw)  # by the type of the node that ran, whichever branch it was
     raise failure_of(state)
 
 

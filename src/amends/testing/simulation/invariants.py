@@ -14,6 +14,7 @@ The ids are those of the project's list of invariants:
     S18  after the deadline no new action starts; no key is used beyond its age
     L1   an open saga waits for something that will come: each frame was decided to its end, and every
          node that waits has its due time, its signal or its call
+    L2   ... and whoever takes over finds it in time: its row among the open sagas says when
     --   a function sees exactly the results that the journal holds
 
 Rules of this file: it reads frames as any stranger could, with the pure kernel and nothing of the
@@ -32,7 +33,7 @@ import msgspec
 
 from ...core import events as ev
 from ...core.context import Context
-from ...core.decide import decide
+from ...core.decide import decide, next_due
 from ...core.definition import Saga
 from ...core.events import Event, Frame, decode_frame
 from ...core.fold import fold
@@ -40,8 +41,9 @@ from ...core.graph import Graph, Kind, Node
 from ...core.state import IllegalTransition, SagaState
 from ...core.summary import Summary, fold_summary
 from ...core.transitions import BACKING_OFF, CALLING, SagaStatus, StepStatus
-from ...stores.base import FrameRow
+from ...stores.base import FrameRow, OpenRow
 from .loop import Machine
+from .telling import mark_event, shown
 
 if TYPE_CHECKING:
     from .world import World
@@ -49,6 +51,13 @@ if TYPE_CHECKING:
 _S = StepStatus
 _INTENTS = {ev.ActionStarted: "action", ev.CompensationStarted: "compensation", ev.ProbeStarted: "probe"}
 _OWING = frozenset({_S.SUCCEEDED, _S.UNKNOWN, _S.UNDO_READY, _S.COMPENSATING, _S.UNDO_SETTLING, _S.UNDO_RETRYING})
+_VERBS: dict[type, str] = {
+    ev.RetryRequested: "retry",
+    ev.Resolved: "resolve",
+    ev.Skipped: "skip",
+    ev.Paused: "pause",
+    ev.Resumed: "resume",
+}
 _NOTES = (ev.AnomalyNoted, ev.AttemptAbandoned, ev.Held, ev.Released)
 
 
@@ -95,7 +104,7 @@ class Monitor:
         watched = self.watched.get(row.saga_id)
         if watched is None:
             watched = self._begin(row.saga_id, frame)
-        self._world.say("journal", f"{row.saga_id[-6:]}:{row.seq} {_shown(watched, frame)}  [{by}]")
+        self._world.say("journal", f"{row.saga_id[-6:]}:{row.seq} {shown(watched.saga.graph, frame)}  [{by}]")
         watched.rows += 1
         if row.seq != watched.rows:
             self._broken(row.saga_id, f"S3: frame {row.seq} follows frame {watched.rows - 1}")
@@ -203,7 +212,7 @@ class Monitor:
 
     def _after_event(self, watched: Watched, event: Event) -> None:
         """What the event proves, and the marks that only a journal can tell."""
-        state, mark = watched.state, self._world.chance.mark
+        state = watched.state
         index: int = getattr(event, "node", -1)
         if isinstance(event, (ev.ActionSucceeded, ev.LateSucceeded, ev.ProbeFound)):
             watched.proven[index] = "succeeded"
@@ -223,10 +232,7 @@ class Monitor:
             watched.applied[verb] += 1
             if watched.applied[verb] > watched.asked[verb]:
                 self._broken(state.saga_id, f"{verb} was asked {watched.asked[verb]} times and applied once more")
-        name = _MARKED.get(type(event))
-        if name is not None:
-            mark(name)
-        _mark_by_reason(watched, event, mark, state)
+        mark_event(self._world.chance, watched, event)
 
     # --- between two frames --------------------------------------------------------------------------------
 
@@ -252,6 +258,19 @@ class Monitor:
                 open_nodes += 1
         if not open_nodes:
             self._broken(state.saga_id, f"L1: it is {state.status} and nothing of it will ever move")
+
+    def findable(self, saga_id: str, row: OpenRow | None) -> None:
+        """L1, L2: were its orchestrator to die now, the next one would take the saga up in time."""
+        state = self.watched[saga_id].state
+        if state.finished:
+            return
+        if row is None:
+            self._broken(saga_id, f"L2: it is {state.status} and not among the open sagas")
+            return
+        calls = any(slot is not None and slot.status in CALLING for slot in state.slots)
+        due = 0 if calls else next_due(state)
+        if row.due > due and (calls or due):
+            self._broken(saga_id, f"L2: it is due at {due}, and nobody would look before {row.due}")
 
     # --- a call is made ------------------------------------------------------------------------------------
 
@@ -284,22 +303,22 @@ class Monitor:
         """Rule 4: calls of one step never overlap in a process, but for one that did not end within a timeout more."""
         watched, now = self.watched[ctx.saga_id], self._world.loop.time()
         policy = watched.state.graph.policies[index := watched.state.graph.find(ctx.step)]
-        timeout_ms = {
-            "action": policy.timeout_ms,
-            "compensation": policy.compensation_timeout_ms,
-            "probe": policy.probe_timeout_ms,
-        }[ctx.op]
-        for where, node, since in watched.under_way:
-            if where is machine and node == index and now - since < timeout_ms / 1_000:
-                self._broken(
-                    ctx.saga_id, f"rule 4: {ctx.op} of {ctx.step} overlaps a call that began {now - since:.3f} s ago"
-                )
+        # An abandoned call was waited for by *some* call of the step for as long as that one's timeout.
+        timeout_ms = min(policy.timeout_ms, policy.compensation_timeout_ms, policy.probe_timeout_ms)
+        for call in list(watched.under_way):
+            where, node, since = call
+            if where is machine and node == index:
+                if now - since < timeout_ms / 1_000:
+                    began = f"{now - since:.3f} s ago"
+                    self._broken(ctx.saga_id, f"rule 4: {ctx.op} of {ctx.step} overlaps a call that began {began}")
+                watched.under_way.remove(call)  # abandoned: nobody waits for it any more
         mine = (machine, index, now)
         watched.under_way.append(mine)
         try:
             yield
         finally:
-            watched.under_way.remove(mine)
+            if mine in watched.under_way:
+                watched.under_way.remove(mine)
 
     def killed(self, machine: Machine) -> None:
         """A machine dies: what was under way there?"""
@@ -346,55 +365,6 @@ class Monitor:
             self._broken(saga_id, f"{state.status}: the effect of {node.path} stands, which is {status}")
 
 
-def _mark_by_reason(watched: Watched, event: Event, mark: Any, state: SagaState) -> None:
-    index: int = getattr(event, "node", -1)
-    if isinstance(event, (ev.StepParked, ev.StepOwed)) and event.reason in ("poison", "key_expired"):
-        mark("key expired" if event.reason == "key_expired" else "poison")
-    elif isinstance(event, ev.CompensationCut) and event.cause == "crash":
-        watched.cut.add(index)
-    elif isinstance(event, ev.CompensationSucceeded):
-        if index in watched.cut:
-            mark("compensation retried after a worker's death")
-        if watched.proven.get(index) == "unknown":
-            mark("unknown outcome undone")
-    elif isinstance(event, ev.ActionRejected) and state.slot(index).refused:
-        mark("plain refusal proved nothing")
-    elif isinstance(event, ev.AnomalyNoted):
-        mark("late success noted as an anomaly")
-    elif isinstance(event, ev.DeadlinePassed) and state.committed:
-        mark("deadline after the pivot")
-    elif isinstance(event, ev.TurnedBack) and event.cause == "cancelled" and state.pivot >= 0:
-        mark("cancel during the pivot granted")
-    elif isinstance(event, ev.SignalReceived) and not state.waits.get(event.name):
-        mark("signal before its wait")
-    elif isinstance(event, ev.FollowUpsEnded) and event.failed:
-        mark("follow-up failed")
-    elif isinstance(event, ev.CompensationStarted) and state.deadline and state.at > state.deadline:
-        mark("deadline during compensation")
-
-
-_VERBS: dict[type, str] = {
-    ev.RetryRequested: "retry",
-    ev.Resolved: "resolve",
-    ev.Skipped: "skip",
-    ev.Paused: "pause",
-    ev.Resumed: "resume",
-}
-_MARKED: dict[type, str] = {
-    ev.LateSucceeded: "late success settled a step",
-    ev.ProbeFound: "probe found the effect",
-    ev.ProbeRejected: "probe proved there is none",
-    ev.AttemptAbandoned: "straggler abandoned",
-    ev.DeadlinePassed: "deadline passed",
-    ev.CancelRefused: "cancel during the pivot refused",
-    ev.StepPassed: "best effort passed",
-    ev.WaitTimedOut: "wait timed out",
-    ev.Completed: "completed",
-    ev.Compensated: "compensated",
-    ev.Closed: "closed",
-}
-
-
 def _owed(node: Node) -> bool:
     """Whether a step that succeeded, or is unknown, must be undone or parked."""
     return not (node.read_only or node.follow_up) and (node.compensation or not node.best_effort)
@@ -418,20 +388,3 @@ def _precedes(graph: Graph, first: Node, second: Node) -> bool:
 
 def _path(state: SagaState, index: int) -> str:
     return state.nodes[index].path
-
-
-def _shown(watched: Watched, frame: Frame) -> str:
-    """A frame in one line."""
-    words = []
-    for event in frame.events:
-        fields = [
-            _path(watched.state, value) if name == "node" and value >= 0 else _plain(value)
-            for name in event.__struct_fields__
-            if (value := getattr(event, name)) not in ("", -1, ev.NOTHING)
-        ]
-        words.append(f"{type(event).__name__}({', '.join(fields[:3])})")
-    return " ".join(words)
-
-
-def _plain(value: Any) -> str:
-    return bytes(value).decode() if isinstance(value, msgspec.Raw) else str(value)

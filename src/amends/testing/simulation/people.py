@@ -18,7 +18,9 @@ from ...core.graph import Kind
 from ...core.state import SagaState
 from ...core.transitions import SagaStatus, StepStatus
 from ...errors import Conflict, KeyConflict, NotFound, SagaCompensated, SagaFailed, StoreError, UsageError
+from ...runtime.orchestrator import Orchestrator
 from .hosts import Host, Unanswered
+from .loop import this_machine
 from .sagas import Made, Order
 
 if TYPE_CHECKING:
@@ -138,8 +140,12 @@ class People:
         elif chance.fires("people.end"):
             await self._end_something(host, watched)
 
-    async def _signal(self, host: Host, watched: Watched) -> None:
+    async def _signal(self, host: Host, watched: Watched, *, wanted: bool = False) -> None:
+        """A signal: any, or one that a wait of the saga waits for."""
+        state = watched.state
         names = self._made[watched.saga.name].signals
+        if wanted:
+            names = tuple(node.signal for node in state.nodes if _waits(state, node.index))
         if not names:
             return
         name = self._rng.choice(names)
@@ -159,7 +165,7 @@ class People:
         self._world.say("person", f"{verb} {saga_id[-6:]} {more or ''}")
         watched.asked[verb] += 1
         try:
-            if not await host.ask(lambda o: getattr(o, verb)(saga_id, reason="simulated", **more)):
+            if not await host.ask(lambda o: self._acted(o, verb, saga_id, **more)):
                 return False
             watched.answered[verb] += verb != "cancel"  # which says yes also when it turns back already
             if watched.answered[verb] > watched.applied[verb]:
@@ -170,6 +176,19 @@ class People:
         except (Unanswered, StoreError):
             pass
         return False
+
+    async def _acted(self, orchestrator: Orchestrator, verb: str, saga_id: str, **more: Any) -> bool:
+        """On the machine: a verb. Who knows that its lease is over must not refuse from what it remembers."""
+        machine = this_machine()
+        assert machine is not None
+        try:
+            applied: bool = await getattr(orchestrator, verb)(saga_id, reason="simulated", **more)
+        except Conflict:
+            late = self._world.loop.time() > self._world.links[machine].begin_until
+            if late and orchestrator.leading and machine is not self._world.leader:
+                self._world.violate(f"{verb} of {saga_id[-6:]} is refused by one whose lease is over")
+            raise
+        return applied
 
     # --- ending what is parked -------------------------------------------------------------------------
 
@@ -183,15 +202,16 @@ class People:
                 await self._ask(host, "resume", watched)
             elif state.stuck:
                 await self._end_something(host, watched)
-            elif any(_waits(state, node.index) for node in state.nodes):
-                await self._signal(host, watched)
+            else:
+                await self._signal(host, watched, wanted=True)
 
     async def _end_something(self, host: Host, watched: Watched) -> None:
         """Retry, or make one parked step true and say so, or skip it."""
         state, rng = watched.state, self._rng
         parked = [node for node in state.nodes if state.status_of(node.index) in (StepStatus.PARKED, StepStatus.OWED)]
         if any(node.kind is Kind.WAIT for node in parked):
-            await self._signal(host, watched)  # else a wait that is longer than the deadline parks for ever
+            # Else a wait that is longer than the deadline parks for ever.
+            await self._signal(host, watched, wanted=True)
         parked = [node for node in parked if node.kind is Kind.STEP]
         if not parked or rng.random() < 0.4:
             if (
@@ -226,4 +246,5 @@ class People:
 
 
 def _waits(state: SagaState, index: int) -> bool:
-    return state.nodes[index].kind is Kind.WAIT and state.status_of(index) is StepStatus.WAITING
+    waiting = state.status_of(index) in (StepStatus.WAITING, StepStatus.PARKED)
+    return waiting and state.nodes[index].kind is Kind.WAIT

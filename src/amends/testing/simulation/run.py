@@ -127,6 +127,7 @@ async def _story(world: World, hosts: list[Host], made: list[Made], starts: int)
     world.chance.quiet = True
     nemesis.mend()
     bound = world.loop.time() + _QUIET_MAX_S
+    await asyncio.sleep(5)  # what was asked for in the wild part arrives
     while any(not watched.state.finished for watched in world.monitor.watched.values()):
         await asyncio.sleep(2)
         nemesis.mend()

@@ -61,7 +61,8 @@ class Maker:
         self._fires = fires
         self._specs: dict[str, Spec] = {}
         self._signals: list[str] = []
-        self._left = rng.randint(2, 8)
+        self._left = rng.randint(2, 8)  # steps
+        self._others = 6  # other nodes
 
     def make(self, name: str) -> Made:
         """A saga of this name."""
@@ -93,14 +94,15 @@ class Maker:
     def _node(self, scope: dict[str, type], *, after: bool, depth: int) -> Any:
         rng = self._rng
         drawn = rng.random()
-        if self._left > 0 and (drawn < 0.6 or depth >= 2):
+        if self._left > 0 and (drawn < 0.6 or depth >= 2 or self._others <= 0):
             return self._step(scope, after=after)
+        self._others -= 1
         if drawn < 0.7 and depth < 2:
             return parallel(*self._branches(scope, after=after, depth=depth))
         if drawn < 0.8 and depth < 2:
             first, second = self._branches(scope, after=after, depth=depth)
             return choose(when(self._predicate(), *first), otherwise=tuple(second))
-        if drawn < 0.92:
+        if drawn < 0.92 and len(self._signals) < 4:
             return self._wait(scope, after=after, depth=depth)
         if rng.random() < 0.5:
             return sleep(rng.choice([0.5, 3, 15, 40]))

@@ -83,6 +83,8 @@ class World:
         """Frames of a machine have become durable."""
         for row in rows:
             self.monitor.row(row, by, handing_over=machine in self.asked_to_stop)
+        for saga_id in dict.fromkeys(row.saga_id for row in rows):
+            self.monitor.findable(saga_id, self.store._open.get(saga_id))
 
     def wrote(self, machine: Machine) -> None:
         """A machine wrote without the lease; `changed()` of the others must tell."""
