@@ -8,5 +8,6 @@ def pytest_terminal_summary(terminalreporter):
         ends = ", ".join(f"{status} {number:,}" for status, number in sorted(TOTAL.ends.items()))
         terminalreporter.section("kernel, exhaustively")
         terminalreporter.line(
-            f"{TOTAL.sagas} sagas, {TOTAL.situations:,} situations, {TOTAL.moves:,} moves checked; distinct ends: {ends}"
+            f"{TOTAL.sagas} sagas, {TOTAL.situations:,} situations, {TOTAL.moves:,} moves checked; "
+            f"distinct ends: {ends}"
         )

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from msgspec import Raw
 
 from amends.core import events as ev, transitions, verbs
-from amends.core.decide import Evaluate, decide, next_due
+from amends.core.decide import Evaluate, decide, has_nothing_to_decide, next_due
 from amends.core.events import Event, decode_frame, encode_frame
 from amends.core.fold import fold, fold_frame, load
 from amends.core.graph import Graph, Kind, Policy
@@ -365,6 +365,7 @@ class Exploration:
             if rounds > ROUNDS_MAX:
                 raise Violation("decide never comes to rest")
             commands = decide(self.graph, new.state, new.now) if decided else []
+            expect(not (commands and has_nothing_to_decide(new.state)), "has_nothing_to_decide() is wrong")
 
     def _answer(self, command: Evaluate, now: int, answers: list[int], taken: list[tuple[int, int]]) -> Event:
         node = self.graph.nodes[command.node]
@@ -755,7 +756,8 @@ AFTER_THE_END = frozenset(
     {ev.FollowUpsEnded, ev.AnomalyNoted, ev.AttemptAbandoned, ev.RetryRequested, ev.Resumed, ev.Held, ev.Released}
 )
 ENDS_OF_ATTEMPTS = frozenset({
-    ev.ActionRejected, ev.ActionNotSent, ev.ActionUnknown, ev.ActionCut, ev.ProbeNotSeen, ev.ProbeRejected, ev.ProbeFailed,
+    ev.ActionRejected, ev.ActionNotSent, ev.ActionUnknown, ev.ActionCut, ev.ProbeNotSeen, ev.ProbeRejected,
+    ev.ProbeFailed,
     ev.ProbeCut, ev.StepParked, ev.ActionSucceeded, ev.ProbeFound,
 })  # fmt: skip
 

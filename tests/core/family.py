@@ -110,7 +110,8 @@ def _control() -> dict[str, tuple[Graph, Moves]]:
         "wait, timeout with nothing": (graph(a, empty, b), Moves()),
         "two waits of one signal": (graph(wait("v", signal="x"), a, wait("w", signal="x")), Moves(drain=True)),
         "two waits of one signal at once": (
-            graph(parallel(wait("v", signal="x"), [a, wait("w", signal="x", timeout=True)])), Moves(drain=True, pause=True),
+            graph(parallel(wait("v", signal="x"), [a, wait("w", signal="x", timeout=True)])),
+            Moves(drain=True, pause=True),
         ),
         "sleep": (graph(a, sleep(), b, deadline=True), Moves(pause=True, downtime=True, verbs=False)),
         "computed sleep": (graph(a, sleep(computed=True), deadline=True), Moves(poison=True, pause=True)),
@@ -121,7 +122,9 @@ def _control() -> dict[str, tuple[Graph, Moves]]:
             graph(a, choose([_pivot(), _ship()], [step("q", pivot=True), _ship("t")], []), deadline=True), Moves(),
         ),
         "pivot in one branch only": (graph(choose([_pivot(), _ship()], [a]), _ship("t"), deadline=True), Moves()),
-        "pivot, wait with nodes": (graph(_pivot(), wait("w", on_timeout=[_ship()]), _ship("t"), deadline=True), Moves()),
+        "pivot, wait with nodes": (
+            graph(_pivot(), wait("w", on_timeout=[_ship()]), _ship("t"), deadline=True), Moves(),
+        ),
         "pivot, wait": (graph(_pivot(), wait("w"), _ship("t"), deadline=True), Moves(poison=True)),
         "pivot, sleep": (graph(_pivot(), sleep(computed=True), _ship(), deadline=True), Moves(poison=True, pause=True)),
         "pivot, choose": (graph(_pivot(), choose([_ship()], [_ship("t")], []), deadline=True), Moves(poison=True)),
@@ -146,7 +149,9 @@ def _parallels() -> dict[str, tuple[Graph, Moves]]:
         "park || wait with nodes": (graph(parallel(park, wait("w", on_timeout=[c]))), Moves()),
         "park || sleep": (graph(parallel(park, [sleep(), c]), deadline=True), Moves()),
         "plain || choose": (graph(parallel(a, choose([b], []))), Moves(poison=True, verbs=False)),
-        "plain || plain with late answers": (graph(parallel(a, step("b", read_only=True))), Moves(late=True, cancel=False)),
+        "plain || read with late answers": (
+            graph(parallel(a, step("b", read_only=True))), Moves(late=True, cancel=False),
+        ),
         "plain || plain with pause": (graph(parallel(a, b)), Moves(pause=True, verbs=False)),
         "pivot, retriable || retriable": (graph(_pivot(), parallel(_ship(), _ship("t")), deadline=True), Moves()),
         "pivot, retriable || wait": (graph(_pivot(), parallel(_ship(), wait("w")), deadline=True), Moves(pause=True)),
@@ -166,7 +171,9 @@ def _follow_ups() -> dict[str, tuple[Graph, Moves]]:
             graph(step("a"), completed=[mail, kind], compensated=[note], deadline=True),
             Moves(late=True, poison=True),
         ),
-        "follow-ups after a pivot": (graph(_pivot(), completed=[mail], compensated=[note], deadline=True), Moves(pause=True)),
+        "follow-ups after a pivot": (
+            graph(_pivot(), completed=[mail], compensated=[note], deadline=True), Moves(pause=True),
+        ),
         "poison by deaths": (graph(step("a"), step("b", probe=True)), Moves(deaths_max=2)),
         "poison by deaths, pivot": (
             graph(_pivot("pivot_probed"), _ship(), completed=[mail], deadline=True), Moves(deaths_max=2),

@@ -76,8 +76,8 @@ def graph(
     after_completed = building.sequence(completed, -1, 0) if completed else -1
     after_compensated = building.sequence(compensated, -1, 0) if compensated else -1
     return Graph(
-        "saga", 1, tuple(n for n in building.nodes if n), tuple(building.policies), root, after_completed, after_compensated,
-        result=-1, deadline_ms=DEADLINE if deadline else 0,
+        "saga", 1, tuple(n for n in building.nodes if n), tuple(building.policies), root, after_completed,
+        after_compensated, result=-1, deadline_ms=DEADLINE if deadline else 0,
     )  # fmt: skip
 
 

@@ -54,7 +54,12 @@ class Site:
 
     def spawn(self, *options: object) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            self.command(*options), cwd=ROOT, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            self.command(*options),
+            cwd=ROOT,
+            env=environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
 
     def acknowledged(self) -> list[list[str]]:
@@ -67,7 +72,7 @@ class Site:
 
 
 def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT)}
+    return {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}"}
 
 
 def needs_strace() -> None:
@@ -113,3 +118,9 @@ def audit(site: Site, *, ended: bool = True) -> dict[str, str]:
             assert undone == (done if status == "compensated" else set()), f"{saga_id} is {status}: {done} - {undone}"
             assert status == "compensated" or done == set(STEPS)
     return now
+
+
+def tell(capsys: pytest.CaptureFixture[str], figure: str) -> None:
+    """Print a figure of the run, whatever pytest captures."""
+    with capsys.disabled():
+        sys.stdout.write(f"\n  {figure}\n")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes.harness import Site, audit, needs_strace
+from tests.processes.harness import Site, audit, needs_strace, tell
 
 pytestmark = pytest.mark.processes
 
@@ -26,7 +26,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.root
-def test_a_full_disk_stops_acknowledging_at_once_and_a_restart_with_room_recovers(tmp_path: Path, small_disk: Path) -> None:
+def test_a_full_disk_stops_acknowledging_at_once_and_a_restart_with_room_recovers(
+    tmp_path: Path, small_disk: Path
+) -> None:
     site = Site(tmp_path / "elsewhere", store=small_disk / "sagas.db")
     full = site.run("--sagas", "3000")
     assert full.stdout.splitlines()[-1] == "failed AM6021", full.stdout + full.stderr
@@ -67,6 +69,5 @@ def test_a_failed_fsync_or_write_stops_acknowledging_at_once_and_a_restart_recov
             if line[0] == "ended":
                 assert now[started[line[1]]] == line[2]
         assert sorted(now.values()) == ["compensated", "completed"]
-    with capsys.disabled():
-        print(f"\n  EIO: {failed} of {len(points)} points at {syscalls} stopped the orchestrator")
+    tell(capsys, f"EIO: {failed} of {len(points)} points at {syscalls} stopped the orchestrator")
     assert failed >= len(points) - 2

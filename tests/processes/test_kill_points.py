@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes.harness import KILLED, Site, audit, needs_strace
+from tests.processes.harness import KILLED, Site, audit, needs_strace, tell
 
 pytestmark = pytest.mark.processes
 
@@ -37,6 +37,5 @@ def test_a_kill_at_every_persisted_point_loses_nothing_and_doubles_nothing(
         assert set(started.values()) <= set(now)
     else:
         pytest.fail(f"the run was still being killed at point {POINTS_MAX}")
-    with capsys.disabled():
-        print(f"\n  kill -9: {covered} points covered at {syscalls}")
+    tell(capsys, f"kill -9: {covered} points covered at {syscalls}")
     assert covered * every > 12

@@ -12,7 +12,7 @@ import pytest
 
 from examples.shop.audit import audit
 from examples.shop.supervisor import Supervisor
-from tests.processes.harness import KILLED, ROOT, SYNCS, environment, journals, needs_strace
+from tests.processes.harness import KILLED, ROOT, SYNCS, environment, journals, needs_strace, tell
 
 pytestmark = pytest.mark.processes
 
@@ -87,6 +87,5 @@ def test_a_kill_at_every_persisted_point_of_the_shops_saga_leaves_every_order_wh
     assert report.violations == []
     assert set(report.orders.values()) == {"done", "undone"}
     assert len(report.orders) == 2 * (covered + 1)
-    with capsys.disabled():
-        print(f"\n  kill -9: {covered} points of the shop's saga covered")
+    tell(capsys, f"kill -9: {covered} points of the shop's saga covered")
     assert covered > 12

@@ -55,12 +55,17 @@ class Ledger:
 PAUSE_S = [0.0]
 
 
+def say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
 def action(name: str) -> Any:
     @step(name=name, timeout=20, retry=QUICK)
     async def act(order: Order, ctx: Context, ledger: Ledger) -> str:
         ledger.effect(ctx, refuse="odd" if name == "c" and order.number % 2 else "")
         if PAUSE_S[0]:
-            print(f"in {name}", flush=True)
+            say(f"in {name}")
             await asyncio.sleep(PAUSE_S[0])
         return ctx.idempotency_key
 
@@ -80,7 +85,7 @@ async def work(given: argparse.Namespace) -> None:
     orchestrator = Orchestrator(
         f"sqlite:///{given.store}", sagas=[saga], resources=[Ledger(given.ledger)], lease=given.lease, poll="20ms"
     )
-    orchestrator.subscribe(lambda notice: print(notice.event, flush=True), "lease.*")
+    orchestrator.subscribe(lambda notice: say(notice.event), "lease.*")
     async with orchestrator:
         for number in range(given.sagas):
             handle = await orchestrator.start(saga, Order(number), key=f"order-{number}")
@@ -91,7 +96,7 @@ async def work(given: argparse.Namespace) -> None:
             except SagaFailed as failed:
                 status = failed.status
             os.write(acks, f"ended order-{number} {status}\n".encode())
-        print("ready", flush=True)
+        say("ready")
         if given.stay:
             await asyncio.to_thread(sys.stdin.readline)
 
@@ -110,7 +115,7 @@ def main() -> None:
     try:
         asyncio.run(work(given))
     except StoreError as error:
-        print(f"failed {error.code}", flush=True)
+        say(f"failed {error.code}")
         sys.exit(3)
 
 

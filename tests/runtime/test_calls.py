@@ -106,10 +106,18 @@ async def test_a_step_that_cancels_its_own_task_harms_no_other_saga(ground, retu
     async def fail() -> None:
         raise ValueError
 
-    bad, good = Saga("bad", cancels), Saga("good", grouped)
-    async with ground.orchestrator(bad, good, concurrency=1) as orchestrator:
+    release = asyncio.Event()
+
+    @step
+    async def gate(order: Order) -> None:
+        await release.wait()
+
+    bad, good, gated = Saga("bad", cancels), Saga("good", grouped), Saga("gated", gate)
+    async with ground.orchestrator(bad, good, gated, concurrency=1) as orchestrator:
+        await orchestrator.start(gated, Order())
         first = await orchestrator.start(bad, Order())
         handles = [await orchestrator.start(good, Order()) for _ in range(3)]
+        release.set()  # the one worker has all of them before it, one after the other
         assert [await handle.result() for handle in handles] == ["unharmed"] * 3
         await until(lambda: ended(first))
 
@@ -238,7 +246,7 @@ async def test_the_next_call_waits_at_most_one_timeout_more_and_then_the_attempt
 async def test_an_undo_waits_for_the_thread_even_when_an_attempt_in_between_was_cut_by_the_deadline(ground):
     release, made, first_over = threading.Event(), [], threading.Event()
 
-    @step(timeout="60ms", retry=Retry(attempts=5, base=0.001, cap=0.001))
+    @step(timeout="300ms", retry=Retry(attempts=5, base=0.001, cap=0.001))
     def slow(order: Order) -> int:
         made.append("action")
         release.wait(10)
@@ -249,7 +257,7 @@ async def test_an_undo_waits_for_the_thread_even_when_an_attempt_in_between_was_
     def undo(order: Order) -> None:
         made.append(f"undo, thread over: {first_over.is_set()}")
 
-    saga = Saga("between", slow, deadline="90ms")
+    saga = Saga("between", slow, deadline="400ms")
     async with ground.orchestrator(saga) as orchestrator:
         handle = await orchestrator.start(saga, Order())
         await until(lambda: has(orchestrator, handle.id, "CompensationStarted"))

@@ -121,8 +121,8 @@ async def test_a_result_in_hand_is_folded_before_a_deadline_of_the_same_turn(gro
         await begun.wait()
         actor = orchestrator._leader.engine.actors[handle.id]
         clock.ahead_ms += 31_000
+        actor._on_due()  # the timer fires in the very turn in which the answer arrives, and even before it
         answer.set()
-        actor._on_due()  # the timer fires in the very turn in which the answer arrives
         assert await handle.result() == "in time"
         assert "DeadlinePassed" not in await events_of(orchestrator, handle.id)
 
@@ -192,4 +192,3 @@ async def test_past_the_pivot_the_deadline_ends_retries_and_asks_for_a_person(gr
             await handle.result()
         assert (await events_of(orchestrator, handle.id, "ship")).count("ActionStarted") > 2
         assert "TurnedBack" not in await events_of(orchestrator, handle.id)
-

@@ -251,7 +251,8 @@ async def test_patience_is_how_long_a_verb_waits_before_it_says_queued(file_grou
 
 
 @pytest.mark.parametrize(
-    "setting", [{"concurrency": 0}, {"threads": True}, {"admission": "many"}, {"lease": 0}, {"horizon": "soon"}, {"spead": 1}]
+    "setting",
+    [{"concurrency": 0}, {"threads": True}, {"admission": "many"}, {"lease": 0}, {"horizon": "soon"}, {"spead": 1}],
 )
 def test_a_setting_that_cannot_be_is_refused_by_name(setting):
     with pytest.raises(UsageError, match=next(iter(setting))):

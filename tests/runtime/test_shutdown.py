@@ -12,7 +12,7 @@ import pytest
 from amends import Retry, Saga, UsageError, step
 from amends.errors import StoreUnavailable
 from amends.stores.memory import MemoryStore
-from tests.runtime.stage import events_of, ignore_cancellation, scene, until
+from tests.runtime.stage import ignore_cancellation, scene, until
 
 ONCE = Retry(attempts=1)
 

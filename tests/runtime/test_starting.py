@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
-from amends import Conflict, KeyConflict, NotFound, PayloadError, Rejected, Saga, SagaCompensated, StoreError, UsageError, sleep, step
+from amends import (
+    Conflict,
+    KeyConflict,
+    NotFound,
+    PayloadError,
+    Rejected,
+    Saga,
+    SagaCompensated,
+    StoreError,
+    UsageError,
+    sleep,
+    step,
+)
 from tests.runtime.stage import FaultyStore, kill, scene, until
 
 
@@ -87,13 +99,15 @@ async def main():
 asyncio.run(main())
 """
     address = f"sqlite:///{file_ground.path}"
-    done = subprocess.run(
-        [sys.executable, "-c", script, address], capture_output=True, text=True, check=True,
-        env={**os.environ, "PYTHONPATH": os.getcwd()},
-    )  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", script, address, stdout=asyncio.subprocess.PIPE, env=environment
+    )
+    said, _ = await process.communicate()
+    assert process.returncode == 0
     async with file_ground.orchestrator(one) as orchestrator:
         handle = await orchestrator.start(one, Order(3), key="k")
-        assert handle.id == done.stdout.strip()
+        assert handle.id == said.decode().strip()
         assert await handle.result() == 3
 
 
@@ -104,7 +118,9 @@ async def test_a_key_with_another_input_is_a_conflict_that_names_the_saga(ground
         with pytest.raises(KeyConflict, match=handle.id):
             await orchestrator.start(one, Order(4), key="k")
         outcomes = await asyncio.gather(
-            orchestrator.start(one, Order(5), key="m"), orchestrator.start(one, Order(6), key="m"), return_exceptions=True
+            orchestrator.start(one, Order(5), key="m"),
+            orchestrator.start(one, Order(6), key="m"),
+            return_exceptions=True,
         )
         assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Handle", "KeyConflict"]
 
@@ -197,11 +213,14 @@ async def test_an_error_text_that_no_store_keeps_is_journalled_all_the_same(grou
 
 @scene
 async def test_a_start_beside_a_leader_is_run_by_the_leader(file_ground):
-    async with file_ground.orchestrator(one) as leading:
-        async with file_ground.orchestrator(one) as standing_by, file_ground.orchestrator(one, worker=False) as client:
-            for orchestrator in (standing_by, client):
-                assert leading.leading and not orchestrator.leading
-                assert await (await orchestrator.start(one, Order(4))).result() == 4
+    async with (
+        file_ground.orchestrator(one) as leading,
+        file_ground.orchestrator(one) as standing_by,
+        file_ground.orchestrator(one, worker=False) as client,
+    ):
+        for orchestrator in (standing_by, client):
+            assert leading.leading and not orchestrator.leading
+            assert await (await orchestrator.start(one, Order(4))).result() == 4
 
 
 @scene
@@ -233,8 +252,13 @@ async def test_a_start_past_the_engine_is_found_though_recovery_was_over_when_it
     await second._leader.recovered
     await asyncio.sleep(0.03)
     release.set()
-    assert await asyncio.wait_for((await starting).result(), 3) == 8
+    handle = await starting
+    await until(lambda: completed(handle))  # nobody asks for its result, which would take it up
     await second.close()
+
+
+async def completed(handle):
+    return await handle.status() == "completed"
 
 
 @scene
@@ -270,7 +294,7 @@ async def test_before_and_after_its_life_an_orchestrator_says_how_to_use_it(grou
         ):
             with pytest.raises(UsageError, match="async with"):
                 await call()
-        async with ground.orchestrator(one) as orchestrator:
+        async with orchestrator:
             pass
         await orchestrator.close()
 

@@ -66,8 +66,8 @@ async def test_after_a_failed_write_nothing_is_acknowledged_and_a_restart_recove
             lambda: orchestrator.start(rig.saga, Order(7)),
             lambda: orchestrator.cancel(handle.id, reason="r"),
             lambda: orchestrator.signal(handle.id, "x"),
-            lambda: handle.result(),
-            lambda: orchestrator.drain(),
+            handle.result,
+            orchestrator.drain,
         ):
             with pytest.raises(StoreFailed):
                 await asyncio.wait_for(call(), 3)

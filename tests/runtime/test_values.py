@@ -10,9 +10,19 @@ from dataclasses import dataclass, field
 import pytest
 
 from amends import (
-    Context, Rejected, Retry, Saga, SagaCompensated, UsageError, choose, parallel, step, wait_for, when,
+    Context,
+    Rejected,
+    Retry,
+    Saga,
+    SagaCompensated,
+    UsageError,
+    choose,
+    parallel,
+    step,
+    wait_for,
+    when,
 )  # fmt: skip
-from tests.runtime.stage import events_of, kill, scene
+from tests.runtime.stage import events_of, kill, scene, until
 
 
 @dataclass
@@ -126,7 +136,9 @@ async def test_a_waits_payload_is_the_result_when_the_wait_is_last(ground):
 
 @scene
 async def test_a_result_step_in_a_branch_that_is_not_taken_gives_none(ground):
-    saga = Saga("untaken", nothing, choose(when(lambda order: order.number > 10, number_of)), input=Order, result=number_of)
+    saga = Saga(
+        "untaken", nothing, choose(when(lambda order: order.number > 10, number_of)), input=Order, result=number_of
+    )
     async with ground.orchestrator(saga) as orchestrator:
         assert await (await orchestrator.start(saga, Order(7))).result() is None
         assert await (await orchestrator.start(saga, Order(11))).result() == 11
@@ -186,8 +198,7 @@ async def test_a_sync_function_runs_in_a_thread_and_the_loop_goes_on(ground):
     saga = Saga("sync", work)
     async with ground.orchestrator(saga) as orchestrator:
         handle = await orchestrator.start(saga, Order(1))
-        while not begun.is_set():
-            await asyncio.sleep(0.001)
+        await until(begun.is_set)
         release.set()
         assert (await handle.result()).startswith("amends-step")
 

@@ -7,7 +7,18 @@ from dataclasses import dataclass
 
 import pytest
 
-from amends import Conflict, NotFound, Rejected, Retry, Saga, SagaCompensated, SagaFailed, SagaRequiresManual, UsageError, step
+from amends import (
+    Conflict,
+    NotFound,
+    Rejected,
+    Retry,
+    Saga,
+    SagaCompensated,
+    SagaFailed,
+    SagaRequiresManual,
+    UsageError,
+    step,
+)
 from tests.runtime.stage import events_of, scene, until
 
 ONCE = Retry(attempts=1)

@@ -95,7 +95,7 @@ async def test_a_version_that_a_worker_lacks_is_on_hold_visibly_and_released_by_
     release.set()
     async with ground.orchestrator(other) as lacking:
         await until(lambda: held(lacking, "version"))
-        view = [view async for view in lacking.list(hold="version")][0]
+        [view] = [view async for view in lacking.list(hold="version")]
         assert view.id == handle.id
         verbs = await asyncio.gather(
             *(lacking.pause(handle.id, reason="at once") for _ in range(3)), return_exceptions=True

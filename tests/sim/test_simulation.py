@@ -6,6 +6,8 @@
 import asyncio
 import contextlib
 import os
+import subprocess
+import sys
 from random import Random
 
 import pytest
@@ -39,6 +41,19 @@ class TestTwoThousandSeeds:
 def test_a_seed_gives_the_same_trace_with_and_without_its_lines_kept():
     assert simulate(7, keep=True).digest == simulate(7).digest
     assert simulate(7).digest != simulate(8).digest
+
+
+def test_another_process_with_other_hashes_of_strings_gives_the_same_trace():
+    script = "from amends.testing.simulation import simulate; print(*(simulate(seed).digest for seed in range(20, 30)))"
+
+    def digests(hash_seed: str) -> list[str]:
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+        done = subprocess.run(
+            [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+        )
+        return done.stdout.split()
+
+    assert digests("1") == digests("2") == [simulate(seed).digest for seed in range(20, 30)]
 
 
 def test_a_trace_is_readable(capsys):

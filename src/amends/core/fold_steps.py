@@ -187,6 +187,7 @@ def _late_succeeded(state: SagaState, event: ev.LateSucceeded) -> None:
         slot.late = event.result
     elif slot.status in (_S.UNKNOWN, _S.PASSED, _S.UNDO_READY, _S.OWED):
         # The walk is past it. What was owed because nobody knew is owed no longer: its undo can run.
+        slot.passed = slot.status is _S.PASSED
         state.move(event.node, slot, "LateSucceeded")
         slot.unknown = False
         slot.result = event.result

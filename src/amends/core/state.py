@@ -46,6 +46,7 @@ class Slot:
     probe_delay_ms: int = 0
     probed: bool = False  # the probe had its say since the last attempt of the action
     probe_failed: bool = False
+    passed: bool = False  # it was passed, and its success came late: readers go on seeing None
     late: Raw | None = None  # a late success that waits for the running attempt's end
     undo_attempts: int = 0
     undo_calls: int = 0
@@ -124,7 +125,7 @@ class SagaState:
     def result_of(self, index: int) -> Raw | None:
         """What a reader of the node's result gets; None when it was not assigned."""
         slot = self.slots[index]
-        if slot is None or slot.status is _S.PASSED:
+        if slot is None or slot.passed or slot.status is _S.PASSED:
             return None
         return slot.result
 

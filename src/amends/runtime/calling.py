@@ -97,6 +97,14 @@ def _no_straggler(actor: Actor, call: Call) -> None:
         del actor.stragglers[call.node]
 
 
+def still_runs(actor: Actor, node: int) -> bool:
+    """Whether a call of this node that was given up may still take effect; after one more timeout it is abandoned."""
+    straggler = actor.stragglers.get(node)
+    if straggler is None or straggler.ended is None or straggler.ended.done():
+        return False
+    return actor.engine.loop.time() < straggler.until + _timeout_ms(actor, straggler) / 1000
+
+
 # --- before the call ------------------------------------------------------------------------------
 
 

@@ -138,6 +138,14 @@ class Drive:
             return stop.value
 
 
+def _in_context(context: contextvars.Context, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    """A sync function's answer. No future can hold a StopIteration (a `next()` too many): it would never be answered."""
+    try:
+        return context.run(function, *args, **kwargs)
+    except StopIteration as error:
+        raise RuntimeError("the function raised StopIteration") from error
+
+
 class Executor:
     """The pool of workers and the queue of sagas that have calls to make.
 
@@ -276,7 +284,7 @@ class Executor:
         """Run a sync function; when it is given up, go on waiting: only its end makes the thread free."""
         if self._threads is None:
             self._threads = ThreadPoolExecutor(self._threads_max, thread_name_prefix="amends-step")
-        call.thread = self._threads.submit(context.run, function, *args, **kwargs)
+        call.thread = self._threads.submit(_in_context, context, function, args, kwargs)
         answer = asyncio.wrap_future(call.thread, loop=self._loop)
         call.arm(self.timers)
         while True:

@@ -19,9 +19,11 @@ from ..core import verbs
 from ..core.events import Event
 from ..core.graph import Kind
 from ..core.state import SagaState
+from ..core.transitions import ENDS, SagaStatus
 from ..errors import AmendsError, Conflict, NotFound, PayloadError, StoreError, StoreUnavailable, UsageError
 from ..policies.durations import milliseconds
-from ..stores.base import CommandRow
+from ..stores.base import CommandRow, Filter
+from . import calling
 from .commands import Command, decode_command, encode_error
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("amends")
 _PAGE = 500
+_OPEN = tuple(str(status) for status in SagaStatus if status not in ENDS)
 _BACKOFF_MAX_S = 5.0
 _PROJECT_FRAMES = 2_000
 _PROJECT_BUSY_S = 1.0  # while batches are being committed, one step of the projection this often
@@ -75,6 +78,7 @@ class Intake:
         await self._patiently(self._recover)
         if not self.recovered.done():
             self.recovered.set_result(None)
+        await self._patiently(self._sort_out_holds)
         poll_s = milliseconds(engine.settings.poll) / 1000
         look_ahead_s = engine.horizon_ms / 2000
         next_look = engine.loop.time() + look_ahead_s
@@ -123,6 +127,27 @@ class Intake:
         due_before = engine.clock.now_ms() + engine.horizon_ms
         while await self._page(due_from=0, due_before=due_before):
             pass
+
+    async def _sort_out_holds(self) -> None:
+        """Sagas at rest, which recovery leaves on disk: whether this worker can move them must be seen all the same."""
+        stored = await self._engine.store.definitions()
+        lacking = {row.name for row in stored if not self._has(row.name, row.version, row.fingerprint)}
+        for name in sorted(lacking):
+            await self._look_over(Filter(status=_OPEN, name=name), here=False)
+        if stored:
+            await self._look_over(Filter(hold="version"), here=True)
+
+    async def _look_over(self, which: Filter, *, here: bool) -> None:
+        """Take up those whose definition is, or is not, here: to be released, or held."""
+        before = ""
+        while page := await self._engine.store.summaries(which, before=before, limit=_PAGE):
+            wanted = [each for each in page if self._has(each.name, each.version, each.fingerprint) is here]
+            await self._take_up([each.saga_id for each in wanted if here or each.held != "version"])
+            before = page[-1].saga_id
+
+    def _has(self, name: str, version: int, fingerprint: str) -> bool:
+        saga = self._engine.sagas.get((name, version))
+        return saga is not None and saga.fingerprint == fingerprint
 
     async def _take_in(self) -> None:
         """What other processes wrote: new sagas, and commands."""
@@ -209,6 +234,8 @@ async def apply(engine: Engine, saga_id: str, command: Command, command_id: int 
 
 async def _apply_to(actor: Actor, command: Command, command_id: int) -> bool:
     saga_id, engine = actor.saga_id, actor.engine
+    if command.verb in ("resolve", "skip"):
+        _no_call_left(actor, command.step)
     events = events_of(actor.state, actor.saga, command, engine.clock.now_ms())
     waits = command.verb == "cancel"
     if events:
@@ -223,6 +250,16 @@ async def _apply_to(actor: Actor, command: Command, command_id: int) -> bool:
             f"so there is no way back; this state allows {verbs.allowed(actor.state)}"
         )
     return bool(events) and bool(command_id) and not waits
+
+
+def _no_call_left(actor: Actor, path: str) -> None:
+    """Nobody can say what became of a step whose call was given up and still runs, one timeout more."""
+    index = actor.state.graph.find(path)
+    if index >= 0 and calling.still_runs(actor, index):
+        raise Conflict(
+            f"saga {actor.saga_id} is {actor.state.status}: a call of step {path} was given up and has not ended; "
+            f"wait for its end; this state allows {verbs.allowed(actor.state)}"
+        )
 
 
 def events_of(state: SagaState, saga: Any, command: Command, now: int) -> list[Event]:

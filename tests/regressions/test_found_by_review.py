@@ -1,0 +1,104 @@
+"""Defects a sceptical reader found through the public names alone, each as the sentence that was not true."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from amends import Conflict, Retry, Saga, SagaRequiresManual, choose, step, wait_for, when
+from tests.runtime.stage import Ground, scene, until
+
+ONCE = Retry(attempts=1)
+
+
+@dataclass
+class Order:
+    number: int = 1
+
+
+@dataclass
+class Receipt:
+    text: str
+
+
+@dataclass
+class Answer:
+    by: str
+
+
+@step
+async def receipt(order: Order) -> Receipt:
+    return Receipt("r")
+
+
+@step
+async def answer(order: Order) -> Answer:
+    return Answer("machine")
+
+
+@scene
+async def test_a_saga_that_ends_in_a_wait_gives_what_ran_instead_by_its_own_type():
+    saga = Saga("asked", wait_for("go", Answer, timeout="10ms", on_timeout=receipt), input=Order)
+    async with Ground(None).orchestrator(saga) as orchestrator:
+        handle = await orchestrator.start(saga, Order())
+        assert await handle.result() == Receipt("r")
+        assert await orchestrator.handle(handle.id).result() == Receipt("r")
+
+
+@scene
+async def test_a_saga_that_ends_in_a_choose_gives_the_taken_branchs_last_by_its_own_type():
+    def odd(order: Order) -> bool:
+        return order.number % 2 == 1
+
+    saga = Saga("chosen", choose(when(odd, receipt), otherwise=answer), input=Order)
+    async with Ground(None).orchestrator(saga) as orchestrator:
+        assert await (await orchestrator.start(saga, Order(1))).result() == Receipt("r")
+        assert await (await orchestrator.start(saga, Order(2))).result() == Answer("machine")
+
+
+@scene
+async def test_a_saga_at_rest_whose_version_is_not_here_is_held_visibly_and_released_by_a_worker_that_has_it(tmp_path):
+    ground = Ground(tmp_path / "journal.db")
+    old, new = Saga("orders", wait_for("go", Answer), input=Order), Saga("orders", receipt, version=2)
+    async with ground.orchestrator(old) as orchestrator:
+        handle = await orchestrator.start(old, Order())
+        await until(lambda: holds(orchestrator, "signal"))
+
+    async with ground.orchestrator(new) as lacking:
+        await until(lambda: holds(lacking, "version"))
+        assert (await lacking.get(handle.id)).hold == "version"
+
+    async with ground.orchestrator(new, old) as having:
+        await until(lambda: holds(having, "signal"))
+        await having.signal(handle.id, "go", Answer("ann"))
+        assert await having.handle(handle.id).result() == Answer("ann")
+
+
+async def holds(orchestrator, reason):
+    return [view.id async for view in orchestrator.list(hold=reason)]
+
+
+@scene
+async def test_a_conflict_names_only_verbs_that_the_state_allows():
+    @step(retry=ONCE)
+    async def send(order: Order) -> Receipt:
+        raise OSError("no answer")
+
+    @step(pivot=True, retry=ONCE)
+    async def pay(order: Order) -> None:
+        raise OSError("no answer")
+
+    owed, stuck = Saga("owed", send), Saga("stuck", pay, deadline="20ms")
+    async with Ground(None).orchestrator(owed, stuck) as orchestrator:
+        first = await orchestrator.start(owed, Order())
+        with pytest.raises(SagaRequiresManual):
+            await first.result()
+        with pytest.raises(Conflict, match="allows resolve, skip, pause"):
+            await orchestrator.retry(first.id, reason="nothing can be called: it has no compensation")
+
+        second = await orchestrator.start(stuck, Order())
+        with pytest.raises(SagaRequiresManual):
+            await second.result()
+        with pytest.raises(Conflict, match="allows retry, resolve, pause"):
+            await orchestrator.cancel(second.id, reason="its pivot may have taken effect")
