@@ -16,7 +16,7 @@ from tests.processes.harness import KILLED, ROOT, SYNCS, environment, journals, 
 
 pytestmark = pytest.mark.processes
 
-POINTS_MAX = 200
+POINTS_MAX = 600
 
 
 def orders_of(point: int) -> list[dict[str, object]]:
@@ -29,7 +29,7 @@ def orders_of(point: int) -> list[dict[str, object]]:
     ]
 
 
-async def work(supervisor: Supervisor, directory: Path, point: int, *, killed: bool) -> tuple[int, dict[str, str]]:
+async def work(supervisor: Supervisor, directory: Path, point: int, syscalls: str) -> tuple[int, dict[str, str]]:
     """Run the shop's worker to its end, or to its kill: its exit code and what it said of the orders."""
     orders = directory / f"orders{point}.jsonl"
     orders.write_text("".join(json.dumps(order) + "\n" for order in orders_of(point)))
@@ -37,9 +37,9 @@ async def work(supervisor: Supervisor, directory: Path, point: int, *, killed: b
         sys.executable, "-m", "examples.shop.worker", "--store", f"sqlite:///{directory}/sagas{point}.db",
         "--urls", json.dumps(supervisor.urls), "--orders", str(orders), "--in-flight", "1",
     ]  # fmt: skip
-    if killed:  # -D: the process that we started is the worker, and strace its grandchild
-        inject = f"inject={SYNCS}:signal=KILL:when={point}"
-        command = ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={SYNCS}", "-e", inject, *command]
+    if syscalls:  # -D: the process that we started is the worker, and strace its grandchild
+        inject = f"inject={syscalls}:signal=KILL:when={point}"
+        command = ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={syscalls}", "-e", inject, *command]
     process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=environment(), stdout=PIPE, stderr=DEVNULL)
     said = await asyncio.wait_for(listen(process), 60)
     return await asyncio.wait_for(process.wait(), 20), said
@@ -57,18 +57,19 @@ async def listen(process: Process) -> dict[str, str]:
     return said
 
 
+@pytest.mark.parametrize(("syscalls", "every"), [(SYNCS, 1), ("pwrite64", 7)])
 def test_a_kill_at_every_persisted_point_of_the_shops_saga_leaves_every_order_whole(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], syscalls: str, every: int
 ) -> None:
     needs_strace()
 
     async def scene() -> int:
         mails = 0
         async with Supervisor(tmp_path) as supervisor:
-            for point in range(1, POINTS_MAX):
-                code, before = await work(supervisor, tmp_path, point, killed=True)
+            for point in range(1, POINTS_MAX, every):
+                code, before = await work(supervisor, tmp_path, point, syscalls)
                 survived = code not in KILLED
-                code, said = (code, before) if survived else await work(supervisor, tmp_path, point, killed=False)
+                code, said = (code, before) if survived else await work(supervisor, tmp_path, point, "")
                 assert code == 0, f"point {point}: exit {code}, {said}"
                 assert said == {f"p{point}-done": "completed", f"p{point}-undone": "compensated"}
                 assert {**said, **before} == said  # what was told before the kill is still so
@@ -79,7 +80,7 @@ def test_a_kill_at_every_persisted_point_of_the_shops_saga_leaves_every_order_wh
                 mails += 2
                 if survived:
                     await supervisor.quiet(mails)
-                    return point - 1
+                    return mails // 2 - 1
         raise AssertionError(f"the run was still being killed at point {POINTS_MAX}")
 
     covered = asyncio.run(scene())
@@ -87,5 +88,5 @@ def test_a_kill_at_every_persisted_point_of_the_shops_saga_leaves_every_order_wh
     assert report.violations == []
     assert set(report.orders.values()) == {"done", "undone"}
     assert len(report.orders) == 2 * (covered + 1)
-    tell(capsys, f"kill -9: {covered} points of the shop's saga covered")
+    tell(capsys, f"kill -9: {covered} points of the shop's saga covered at {syscalls}")
     assert covered > 12

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import select
 import signal
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -31,9 +33,9 @@ class Lines:
     def seen(self) -> list[str]:
         return self.said.decode().splitlines()
 
-    def until(self, line: str) -> None:
+    def until(self, line: str, times: int = 1) -> None:
         give_up = time.monotonic() + LIMIT_S
-        while line not in self.seen:
+        while self.seen.count(line) < times:
             ready, _, _ = select.select([self.pipe], [], [], max(0.0, give_up - time.monotonic()))
             assert ready, f"the worker never said {line!r}; it said {self.seen}"
             said = os.read(self.pipe, 4_096)
@@ -75,6 +77,36 @@ def test_every_late_write_of_a_leader_that_was_stopped_past_its_lease_is_refused
         assert len(cut) == 1  # the second found the call of the first without an outcome, and repeated it
         ended = {line[1]: line[2] for line in site.acknowledged() if line[0] == "ended"}
         assert ended == {"order-0": "completed", "order-1": "compensated"}
+    finally:
+        for process in (first, second):
+            if process is not None:
+                process.kill()
+                process.communicate()
+
+
+def test_a_commit_that_was_under_way_when_its_leader_was_stopped_is_refused_by_its_epoch(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    other = Site(tmp_path)
+    other.acks = tmp_path / "acks of the second"
+    first = site.spawn("--sagas", 6, "--lease", "800ms", "--pause", "0.05", "--stay")
+    second = None
+    try:
+        lines = Lines(first)
+        lines.until("in a", times=6)  # so late that its batches have higher numbers than the second's will
+        with closing(sqlite3.connect(site.store, isolation_level=None, timeout=10)) as lock:
+            lock.execute("BEGIN IMMEDIATE")
+            time.sleep(0.25)  # the call has ended meanwhile, and its commit waits for our lock
+            os.kill(first.pid, signal.SIGSTOP)
+            lock.execute("ROLLBACK")
+        second = other.spawn("--sagas", 6, "--lease", "800ms", "--stay")
+        others = Lines(second)
+        others.until("ready")
+        before = journals(site.store)
+        os.kill(first.pid, signal.SIGCONT)  # the commit goes on where it stood, before the loop sees any clock
+        lines.until("lease.lost")
+        lines.until("ready")
+        assert journals(site.store) == before
+        audit(site)
     finally:
         for process in (first, second):
             if process is not None:

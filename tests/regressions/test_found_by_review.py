@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 
 import pytest
 
-from amends import Conflict, Retry, Saga, SagaRequiresManual, choose, step, wait_for, when
+from amends import (
+    Conflict,
+    Context,
+    Retry,
+    Saga,
+    SagaCompensated,
+    SagaRequiresManual,
+    choose,
+    step,
+    wait_for,
+    when,
+)  # fmt: skip
 from tests.runtime.stage import Ground, scene, until
 
 ONCE = Retry(attempts=1)
@@ -102,3 +114,62 @@ async def test_a_conflict_names_only_verbs_that_the_state_allows():
             await second.result()
         with pytest.raises(Conflict, match="allows retry, resolve, pause"):
             await orchestrator.cancel(second.id, reason="its pivot may have taken effect")
+
+
+@scene
+async def test_a_sync_step_that_raises_stop_iteration_is_answered_at_once_as_unknown():
+    outcomes = []
+
+    @step(retry=ONCE)
+    def first_of_none(order: Order) -> int:
+        return next(iter([]))
+
+    @first_of_none.compensation
+    def undo(order: Order, ctx: Context) -> None:
+        outcomes.append(ctx.outcome)
+
+    saga = Saga("emptied", first_of_none)
+    async with Ground(None).orchestrator(saga) as orchestrator:
+        handle = await orchestrator.start(saga, Order())
+        with pytest.raises(SagaCompensated, match="StopIteration"):
+            await handle.result()
+        assert outcomes == ["unknown"]
+
+
+@scene
+async def test_nobody_can_say_what_became_of_a_step_while_its_abandoned_thread_still_runs():
+    go_on = threading.Event()
+
+    @step(retry=ONCE, timeout="200ms", on_unknown="park")
+    def charge(order: Order) -> int:
+        go_on.wait(10)
+        return 7
+
+    saga = Saga("charged", charge)
+    async with Ground(None).orchestrator(saga) as orchestrator:
+        handle = await orchestrator.start(saga, Order())
+        with pytest.raises(SagaRequiresManual):
+            await handle.result()
+        with pytest.raises(Conflict, match="has not ended"):
+            await orchestrator.resolve(handle.id, "charge", outcome="not_done", reason="it is not in the list yet")
+        go_on.set()
+        await until(lambda: completed(handle), "the late success")
+        assert await handle.result() == 7
+
+
+async def completed(handle):
+    return await handle.status() == "completed"
+
+
+@scene
+async def test_a_pivot_is_told_its_own_timeout_since_no_deadline_cuts_it():
+    seen = []
+
+    @step(pivot=True, timeout="60s")
+    async def pay(order: Order, ctx: Context) -> None:
+        seen.append(ctx.remaining())
+
+    saga = Saga("paid", pay, deadline="20s")
+    async with Ground(None).orchestrator(saga) as orchestrator:
+        await (await orchestrator.start(saga, Order())).result()
+    assert seen[0] > 20

@@ -95,6 +95,7 @@ async def test_a_step_that_cancels_its_own_task_harms_no_other_saga(ground, retu
 
     @step(retry=ONCE)
     async def grouped(order: Order) -> str:
+        await asyncio.sleep(0.001)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(fail())

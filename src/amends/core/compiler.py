@@ -168,8 +168,10 @@ def _givers(tree: Tree, index: int) -> list[int]:
         return []
     draft = tree.drafts[index]
     match draft.kind:
-        case Kind.STEP | Kind.WAIT:
+        case Kind.STEP:
             return [index]
+        case Kind.WAIT:  # when its time is over, its `on_timeout` nodes give the value
+            return [index, *(giver for child in draft.children for giver in _givers(tree, child))]
         case Kind.SEQUENCE:
             return _givers(tree, draft.children[-1]) if draft.children else []
         case Kind.CHOOSE:

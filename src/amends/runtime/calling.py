@@ -165,8 +165,9 @@ def _prepare(actor: Actor, call: Call) -> Prepared | Event:
     assert started is not None
     now = engine.clock.now_ms()
     until = now + timeout_ms
-    if call.op == ACTION and state.deadline and not state.nodes[index].follow_up:
-        until = min(until, state.deadline)
+    node = state.nodes[index]
+    if call.op == ACTION and state.deadline and not (state.committed or node.pivot or node.follow_up):
+        until = min(until, state.deadline)  # it cuts no pivot, and nothing that comes after one
     attempt = slot.calls if call.op == ACTION else slot.undo_calls if call.op == COMPENSATION else slot.probe_calls
     context = Context(
         actor.saga_id, started.name, state.nodes[index].path, attempt, call.op, outcome, until,

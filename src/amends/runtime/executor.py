@@ -139,7 +139,7 @@ class Drive:
 
 
 def _in_context(context: contextvars.Context, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-    """A sync function's answer. No future can hold a StopIteration (a `next()` too many): it would never be answered."""
+    """A sync function's answer. No future holds a StopIteration (one `next()` too many): it would never be answered."""
     try:
         return context.run(function, *args, **kwargs)
     except StopIteration as error:

@@ -292,7 +292,7 @@ class Monitor:
         if machine is not world.leader:
             return  # it does not know yet that another leads; its view may be old
         for path, given in inputs.items():
-            raw = state.result_of(state.graph.find(path))
+            raw = state.slot(index).result if path == ctx.step else state.result_of(state.graph.find(path))
             held = None if raw is None else msgspec.json.decode(raw)
             seen = None if given is None else msgspec.to_builtins(given)
             if held != seen:

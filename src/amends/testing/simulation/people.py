@@ -181,11 +181,12 @@ class People:
         """On the machine: a verb. Who knows that its lease is over must not refuse from what it remembers."""
         machine = this_machine()
         assert machine is not None
+        led = orchestrator.leading  # else the refusal comes out of the inbox, from whoever leads
         try:
             applied: bool = await getattr(orchestrator, verb)(saga_id, reason="simulated", **more)
         except Conflict:
             late = self._world.loop.time() > self._world.links[machine].begin_until
-            if late and orchestrator.leading and machine is not self._world.leader:
+            if late and led and orchestrator.leading and machine is not self._world.leader:
                 self._world.violate(f"{verb} of {saga_id[-6:]} is refused by one whose lease is over")
             raise
         return applied
