@@ -89,7 +89,7 @@ class BareLoop:
             _insert(connection, "INSERT INTO open (saga_id) VALUES ", "(?)", work.opened, CHUNK)
             for start in range(0, len(work.closed), CHUNK):
                 ids = work.closed[start : start + CHUNK]
-                connection.execute(f"DELETE FROM open WHERE saga_id IN ({','.join('?' * len(ids))})", ids)  # noqa: S608
+                connection.execute(f"DELETE FROM open WHERE saga_id IN ({','.join('?' * len(ids))})", ids)
             connection.execute("COMMIT")
             self._loop.call_soon_threadsafe(self._done, work.futures)
         connection.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from dataclasses import dataclass
 
@@ -10,15 +11,19 @@ import pytest
 from amends import (
     Conflict,
     Context,
+    Orchestrator,
     Retry,
     Saga,
     SagaCompensated,
     SagaRequiresManual,
     choose,
+    parallel,
     step,
     wait_for,
     when,
 )  # fmt: skip
+from amends.stores.base import Batch, Lease
+from amends.stores.memory import MemoryStore
 from tests.runtime.stage import Ground, scene, until
 
 ONCE = Retry(attempts=1)
@@ -173,3 +178,35 @@ async def test_a_pivot_is_told_its_own_timeout_since_no_deadline_cuts_it():
     async with Ground(None).orchestrator(saga) as orchestrator:
         await (await orchestrator.start(saga, Order())).result()
     assert seen[0] > 20
+
+
+class SlowStore(MemoryStore):
+    """Each commit takes a while, so that the next frame is handed over before the last has landed."""
+
+    async def commit(self, lease: Lease, batch: Batch) -> dict[str, str]:
+        await asyncio.sleep(0.02)
+        return await super().commit(lease, batch)
+
+
+@scene
+async def test_who_awaits_the_result_is_told_of_a_parking_that_another_frame_follows_before_it_has_landed():
+    async def signal_meanwhile(saga_id: str) -> None:
+        await asyncio.gather(*(signal_after(0.005 * number, saga_id) for number in range(1, 13)))
+
+    async def signal_after(delay: float, saga_id: str) -> None:
+        await asyncio.sleep(delay)
+        await orchestrator.signal(saga_id, "go", Answer("ann"))
+
+    signalling = []
+
+    @step(retry=ONCE, on_unknown="park")
+    async def send(order: Order, ctx: Context) -> None:
+        signalling.append(asyncio.ensure_future(signal_meanwhile(ctx.saga_id)))
+        raise OSError("no answer")
+
+    saga = Saga("sent", parallel(send, wait_for("go", Answer)), input=Order)
+    async with Orchestrator(SlowStore(), sagas=[saga]) as orchestrator:
+        handle = await orchestrator.start(saga, Order())
+        with pytest.raises(SagaRequiresManual):
+            await asyncio.wait_for(handle.result(), 5)
+        await asyncio.gather(*signalling)

@@ -11,6 +11,7 @@ lines for people, or with `-o json` and `-o jsonl` as one object a line.
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
 import json
 import logging
@@ -38,9 +39,21 @@ _FIELDS = ("event", "saga", "saga_name", "step", "attempt", "duration", "correla
 
 def work(common: Common, *, until_idle: bool, level: str, settings: dict[str, Any]) -> int:
     """Run the app's sagas until told to stop, or until none is awake."""
+    _collect_less()
     app = load_app(common)
     with _logging(level, common.output), asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(_work(common, app, until_idle=until_idle, settings=settings))
+
+
+def _collect_less() -> None:
+    """This process is ours, so its garbage collector may be set for many small objects that die young.
+
+    The default looks at everything after 700 allocations, which is every few steps; measured on the
+    benchmark's saga that costs a tenth of the throughput.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

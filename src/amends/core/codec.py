@@ -106,7 +106,7 @@ class Codec:
     def _wrong_type(self, value: Any, what: str, why: str) -> PayloadError:
         return PayloadError(
             f"{what}: declared as {text(self.declared)}, but got {type(value).__name__}: {why}. "
-            f"Return what is declared, or declare what is returned",
+            f"Give what is declared, or declare what is given",
             code="AM2107",
         )
 

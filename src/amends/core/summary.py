@@ -180,9 +180,18 @@ def _reactivated(summary: Summary, event: e.Reactivated, at: int, paths: Sequenc
     summary.status = "compensating" if summary.turned_back else "running"
 
 
+def _requires_manual(summary: Summary, event: e.RequiresManual, at: int, paths: Sequence[str]) -> None:
+    summary.status = "requires_manual"
+    for node, hold in sorted(summary.holds.items()):
+        if hold in ("manual", "poison"):
+            summary.step = _path(paths, node)  # what a person must look at, not what was called last
+            break
+
+
 def _parked(summary: Summary, event: e.StepParked, at: int, paths: Sequence[str]) -> None:
     if not summary.turned_back and not summary.cause:
-        summary.cause = f"{_path(paths, event.node)} parked: {event.reason}"
+        head = f"{_path(paths, event.node)} parked: {event.reason}"
+        summary.cause = _cause(head, event.message) if event.reason == "poison" else head
 
 
 def _held(summary: Summary, event: e.Held, at: int, paths: Sequence[str]) -> None:
@@ -207,7 +216,7 @@ _SPECIAL: dict[type[e.Event], Callable[[Summary, Any, int, Sequence[str]], None]
     e.Completed: _end("completed"),
     e.Compensated: _end("compensated"),
     e.Closed: _end("closed"),
-    e.RequiresManual: _status("requires_manual"),
+    e.RequiresManual: _requires_manual,
     e.Reactivated: _reactivated,
     e.FollowUpsEnded: _after,
     e.Held: _held,

@@ -25,6 +25,7 @@ class Command(Struct, frozen=True, kw_only=True, omit_defaults=True):
     has_payload: bool = False
     reason: str = ""
     actor: str = ""
+    direction: str = ""  # "forward" or "back": where the saga went when a queued resolve or skip was asked for
 
 
 class _Refusal(Struct, frozen=True):

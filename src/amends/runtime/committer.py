@@ -94,9 +94,7 @@ class Committer:
         """Hand a frame over; the batch it went into is returned, for what must land with it."""
         self._rows.append(FrameRow(saga_id, seq, encode_frame(at, events)))
         self._frames.append((owner, at, events))
-        if self._wake is not None:
-            self._wake.set_result(None)
-            self._wake = None
+        self._hurry()
         return self._batch
 
     def open(self, batch: Batch, saga_id: str, key: KeyRow | None) -> None:
@@ -117,7 +115,8 @@ class Committer:
 
     def _hurry(self) -> None:
         if self._wake is not None:
-            self._wake.set_result(None)
+            if not self._wake.done():  # done already: the loop is being torn down
+                self._wake.set_result(None)
             self._wake = None
 
     def _empty(self) -> bool:

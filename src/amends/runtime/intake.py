@@ -265,6 +265,11 @@ def _no_call_left(actor: Actor, path: str) -> None:
 def events_of(state: SagaState, saga: Any, command: Command, now: int) -> list[Event]:
     """The events of a verb or signal on this state."""
     reason, actor = command.reason, command.actor
+    if command.direction and command.direction != ("back" if state.back else "forward"):
+        raise Conflict(
+            f"saga {state.saga_id} turned back after this {command.verb} was asked for, and {command.verb} means "
+            f"something else then; look again: it allows {verbs.allowed(state, now)}"
+        )
     match command.verb:
         case "cancel":
             return verbs.cancel(state, reason, actor)

@@ -195,7 +195,10 @@ class Orchestrator:
 
     def _check_open(self) -> None:
         if not self._open:
-            raise UsageError("this orchestrator is not open: use it inside `async with`", code="AM2021")
+            raise UsageError(
+                "this orchestrator is not open (any more): use it inside `async with`; its sagas live on in the store",
+                code="AM2021",
+            )
 
     def _raise_failure(self) -> None:
         self._check_open()
@@ -366,7 +369,10 @@ class Orchestrator:
                 if actor.outcome_known or (has_outcome(state) and actor.durable_seq == state.seq):
                     return outcome(state, actor.saga)
                 try:
-                    await actor.next_news()
+                    # A parking that another frame follows is told when both have landed: that one may be no news.
+                    await (actor.landed() if has_outcome(state) else actor.next_news())
+                except StoreError:
+                    continue  # the term is over: the store knows what landed
                 finally:
                     engine.let_go_when_still(actor)
                 continue
@@ -478,7 +484,11 @@ class Orchestrator:
 
     async def _post(self, saga_id: str, command: Command, patience_s: float) -> bool:
         """Through the inbox: the lease's holder applies it and answers."""
-        await self._reader.state(saga_id)  # NotFound, before anything is queued
+        state = await self._reader.state(saga_id)  # NotFound, before anything is queued
+        if command.verb in ("resolve", "skip"):
+            # "Done" means the action going forward and the compensation turning back: it must not
+            # change its meaning because the saga turned back while the command was queued.
+            command = msgspec.structs.replace(command, direction="back" if state.back else "forward")
         command_id = await self._store.post(saga_id, encode_command(command), now=self._clock.now_ms())
         if self._leader is not None:
             self._leader.look()
