@@ -2,7 +2,7 @@
 
 A search over *situations*: a folded saga, what its participants hold, and what an observer of the journal knows.
 From each situation every move is made (an answer, a crash, a tick of the clock, a verb); what comes out is checked
-against the invariants of `research/reliability.md` and counted once. The participants are a model of the barrier:
+against the invariants of the design (S1 to S18, L1) and counted once. The participants are a model of the barrier:
 idempotent per key, a compensation without action is stored as a null and blocks the late action.
 
 The observer (`Knowledge`) reads events only, never a `Slot`, so it can disagree with the kernel.
