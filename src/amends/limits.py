@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-PATH_CHARS_MAX = 64  # a step's path; it is part of idempotency keys
-NAME_CHARS_MAX = 64  # a saga's or signal's name
+PATH_CHARS_MAX = 64  # a step's path, which is part of idempotency keys, and a saga's or signal's name
 KEY_CHARS_MAX = 255  # a start key or signal id
 NODES_MAX = 10_000  # nodes of one definition
 DEPTH_MAX = 50  # nesting of combinators

@@ -114,7 +114,10 @@ async def test_admission_makes_start_wait_for_room_and_a_cancelled_wait_passes_i
         await asyncio.sleep(0.03)
         assert not second.done() and not third.done()
         engine = orchestrator._leader.engine
-        engine.drop, drop = lambda actor: (drop(actor), second.cancel()), engine.drop  # in the turn that makes room
+        engine.forget, forget = (
+            lambda actor: (forget(actor), second.cancel()),
+            engine.forget,
+        )  # in the turn that makes room
         release.set()
         assert await first.result() == 1
         assert await (await asyncio.wait_for(third, 3)).result() == 3

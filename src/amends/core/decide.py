@@ -22,7 +22,7 @@ from ..policies.retry import Retry, next_delay_ms
 from . import events as ev
 from .events import Event
 from .graph import Graph, Kind, Node, Policy
-from .state import SagaState, Slot, stays
+from .state import SagaState, Slot, key_expired, stays, undo_key_expired
 from .transitions import SagaStatus, StepStatus
 
 _S = StepStatus
@@ -353,16 +353,6 @@ def _undo(policy: Policy, state: SagaState, node: Node, slot: Slot, now: int) ->
     if not at_once:
         return ev.CompensationRetryScheduled(index, now + delay_ms, delay_ms)
     return None if state.paused else ev.CompensationStarted(index)
-
-
-def key_expired(policy: Policy, slot: Slot, at: int) -> bool:
-    """Whether a call of the action at this time would use a key older than `key_ttl`."""
-    return bool(policy.key_ttl_ms and slot.first_at) and at >= slot.first_at + policy.key_ttl_ms
-
-
-def undo_key_expired(policy: Policy, slot: Slot, at: int) -> bool:
-    """Whether a call of the compensation at this time would use a key older than `key_ttl`."""
-    return bool(policy.key_ttl_ms and slot.undo_first_at) and at >= slot.undo_first_at + policy.key_ttl_ms
 
 
 # --- jitter --------------------------------------------------------------------------------------

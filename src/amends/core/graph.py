@@ -37,9 +37,6 @@ class Kind(IntEnum):
     SLEEP = 5
 
 
-CONTAINERS = frozenset({Kind.SEQUENCE, Kind.PARALLEL, Kind.CHOOSE})
-
-
 class Node(Struct, frozen=True, array_like=True):
     """One node's structure.
 

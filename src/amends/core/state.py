@@ -13,7 +13,7 @@ from msgspec import Raw
 
 from ..limits import DEATHS_MAX, ERRORS_KEPT
 from .events import NOTHING, Started, TurnedBack
-from .graph import Graph, Kind, Node
+from .graph import Graph, Kind, Node, Policy
 from .transitions import ACTIVE, STEP_TRANSITIONS, STUCK, UNDECIDED, SagaStatus, StepStatus
 
 _S = StepStatus
@@ -105,11 +105,6 @@ class SagaState:
         """Whether an end is durable (follow-ups may still run)."""
         return self.status in (SagaStatus.COMPLETED, SagaStatus.COMPENSATED, SagaStatus.CLOSED)
 
-    @property
-    def key_of(self) -> str:
-        """The start key, "" for none."""
-        return self.started.key if self.started is not None else ""
-
     def slot(self, index: int) -> Slot:
         """The slot of a node that the saga has reached."""
         slot = self.slots[index]
@@ -184,6 +179,16 @@ def stays(state: SagaState) -> list[int]:
         if (slot.status is _S.SKIPPED) if state.back else (maybe or slot.status is _S.SUCCEEDED):
             found.append(index)
     return found
+
+
+def key_expired(policy: Policy, slot: Slot, at: int) -> bool:
+    """Whether a call of the action at this time would use a key older than `key_ttl`."""
+    return bool(policy.key_ttl_ms and slot.first_at) and at >= slot.first_at + policy.key_ttl_ms
+
+
+def undo_key_expired(policy: Policy, slot: Slot, at: int) -> bool:
+    """Whether a call of the compensation at this time would use a key older than `key_ttl`."""
+    return bool(policy.key_ttl_ms and slot.undo_first_at) and at >= slot.undo_first_at + policy.key_ttl_ms
 
 
 # --- the walk forward ----------------------------------------------------------------------------

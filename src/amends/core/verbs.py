@@ -18,7 +18,7 @@ from ..limits import SIGNALS_PENDING_MAX
 from . import events as ev
 from .events import NOTHING, Event
 from .graph import Kind, Node
-from .state import SagaState, Slot
+from .state import SagaState, Slot, key_expired, undo_key_expired
 from .transitions import BACKING_OFF, CALLING, StepStatus
 
 _S = StepStatus
@@ -99,11 +99,10 @@ def callable_again(state: SagaState, index: int, slot: Slot, now: int) -> bool:
     if slot.status in BACKING_OFF:
         return True
     if slot.status is _S.PARKED:
-        expired = policy.key_ttl_ms and slot.first_at and now >= slot.first_at + policy.key_ttl_ms
-        return not expired or (node.probe and slot.unknown)
+        return not key_expired(policy, slot, now) or (node.probe and slot.unknown)
     if slot.status is _S.OWED:
-        expired = policy.key_ttl_ms and slot.undo_first_at and now >= slot.undo_first_at + policy.key_ttl_ms
-        return node.compensation and not (slot.unknown and node.needs_result) and not expired
+        takes_what_is_known = not (slot.unknown and node.needs_result)
+        return node.compensation and takes_what_is_known and not undo_key_expired(policy, slot, now)
     return False
 
 

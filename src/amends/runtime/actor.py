@@ -169,7 +169,7 @@ class Actor:
             self._rest(engine.clock.now_ms())
         if self.state.finished:
             if self.durable_seq == self.state.seq:
-                engine.drop(self)
+                engine.forget(self)
         elif self._due_on_disk > 0:
             engine.let_go_when_still(self)
 

@@ -230,10 +230,6 @@ class Engine:
         self.forget(actor)
         actor.abandon(Conflict(f"saga {actor.saga_id} is on hold: {message}", code="AM4003"))
 
-    def drop(self, actor: Actor) -> None:
-        """The saga is finished, and that is durable."""
-        self.forget(actor)
-
     def forget(self, actor: Actor) -> None:
         """Take it out of memory."""
         if self.actors.get(actor.saga_id) is actor:

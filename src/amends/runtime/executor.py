@@ -39,14 +39,6 @@ class NotBegun(Exception):
     """No thread was free before the call's time was over: it was never made."""
 
 
-class GivenUp(Exception):
-    """The call was given up; `cause` is "timeout", "deadline", "shutdown" or "lease"."""
-
-    def __init__(self, cause: str) -> None:
-        super().__init__(cause)
-        self.cause = cause
-
-
 class Caller(Protocol):
     """Who asks for calls and takes their answers: one saga."""
 
