@@ -6,10 +6,10 @@ READY := $(VENV)/.installed
 SEEDS ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint formatted types layers sizes documents bench sim format docs clean
+.PHONY: help setup demo test check lint formatted types layers sizes documents bench sim format docs docs-serve clean
 
 help: ## This list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1\t\2/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
 
 setup: $(READY) ## Make the environment (every other target does it by itself)
 
@@ -54,8 +54,12 @@ format: $(READY) ## Format, and mend what ruff can mend
 	@$(BIN)/ruff check --fix-only .
 	@$(BIN)/ruff format .
 
-docs: $(READY) ## Generate the documents that are generated
+docs: $(READY) ## Generate the pages that are generated, and build the site into site/
 	@$(BIN)/python tools/make_diagrams.py
+	@$(BIN)/zensical build --strict --clean
+
+docs-serve: $(READY) ## The site at localhost:8000, rebuilt at each change
+	@$(BIN)/zensical serve
 
 clean: ## Remove the environment and every cache
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist mutants

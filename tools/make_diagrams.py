@@ -28,6 +28,7 @@ forward, or backward, reached the step.
 """
 
 Table = Mapping[str, Mapping[str, str]]
+NOTE = "The same as a diagram, in Mermaid; where Markdown is shown without drawing it, this is its source."
 
 
 def reachable(table: Table, start: str) -> set[str]:
@@ -45,6 +46,20 @@ def label(event: str) -> str:
     """A table's key as Mermaid can print it; a colon would end the label."""
     name, _, fact = event.replace("_", " ").partition(":")
     return f"{name} ({fact})" if fact else name
+
+
+def rows(table: Table) -> Iterator[str]:
+    """The same as a table of Markdown: a status, what happens to it, and what it is then."""
+    yield "| status | event | and then |"
+    yield "|---|---|---|"
+    for source, events in table.items():
+        arrows: dict[str, list[str]] = {}
+        for event, target in events.items():
+            arrows.setdefault(target, []).append(label(event))
+        for target, labels in arrows.items():
+            yield f"| `{source}` | {', '.join(labels)} | `{target}` |"
+        if not events:
+            yield f"| `{source}` | | an end |"
 
 
 def diagram(table: Table, *, start: str | None) -> Iterator[str]:
@@ -78,7 +93,7 @@ def document() -> str:
     ]
     lines = [HEADER]
     for title, table, start in sections:
-        lines += [f"## {title}", "", *diagram(table, start=start), ""]
+        lines += [f"## {title}", "", *rows(table), "", NOTE, "", *diagram(table, start=start), ""]
     return "\n".join(lines)
 
 
