@@ -12,6 +12,7 @@ CORRELATION_CHARS_MAX = 255  # each correlation key and value
 ERROR_CHARS_MAX = 2_000  # what the journal keeps of an error's text
 ERRORS_KEPT = 100  # error lines a saga's state and exceptions show; the journal keeps every one
 REASON_CHARS_MAX = 1_000  # an operator's reason, an actor's name
+FAILED_KEPT = 100  # failed steps that a saga's line in a list names; the journal keeps every one
 SIGNALS_PENDING_MAX = 1_000  # signals one saga keeps that no wait has consumed
 DURATION_MS_MAX = 10 * 365 * 24 * 3_600_000  # ten years
 ATTEMPTS_MAX = 1_000_000

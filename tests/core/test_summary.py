@@ -6,6 +6,7 @@ import pytest
 
 from amends.core import events as e
 from amends.core.summary import fold_summary, fold_undecodable, hold_of
+from amends.limits import FAILED_KEPT
 
 PATHS = ("root", "reserve_payment", "approval", "rest", "capture_payment")
 
@@ -173,3 +174,90 @@ def test_a_frame_that_cannot_be_read_makes_the_saga_poison_and_keeps_its_first_c
     assert (bare.saga_id, bare.held, bare.cause, bare.seq) == ("s", "poison", "damaged badly", 1)
     known = fold_undecodable(folding([e.TurnedBack("deadline")]), "s", 3, "damaged")
     assert (known.status, known.cause, known.seq, hold_of(known)) == ("compensating", "deadline", 3, "poison")
+
+
+@pytest.mark.parametrize(
+    ("event", "failed"),
+    [
+        (e.StepRejected(1), ("reserve_payment",)),
+        (e.StepFailed(1), ("reserve_payment",)),
+        (e.StepUnknown(4), ("capture_payment",)),
+        (e.StepParked(4, "unknown"), ("capture_payment",)),
+        (e.StepOwed(1, "refused"), ("reserve_payment",)),
+        (e.TurnedBack("timeout", 2), ("approval",)),
+        (e.TurnedBack("deadline"), ()),
+        (e.StepPassed(3), ()),
+        (e.ActionUnknown(1, "reset"), ()),
+        (e.CompensationFailed(1, "reset"), ()),
+    ],
+    ids=lambda each: type(each).__name__ if isinstance(each, e.Event) else None,
+)
+def test_a_step_has_failed_when_its_attempts_are_over_without_success(event, failed):
+    assert folding([e.Began(), event]).failed == failed
+
+
+def test_failed_steps_stand_in_the_order_of_their_first_failure_once_each_and_for_ever():
+    parked = [e.StepParked(4, "unknown"), e.StepUnknown(1)]
+    summary = folding(parked, [e.StepOwed(1, "refused")], [e.Resolved(4, "done"), e.Completed()])
+    assert summary.failed == ("capture_payment", "reserve_payment")
+
+
+def test_the_items_of_an_each_fail_as_one_step():
+    paths = ("root", "orders[0]/pay", "orders[17]/pay", "orders[17]/ship")
+    summary = None
+    for seq, events in enumerate([[e.Started("s", "n", 1, "f", e.NOTHING)], [e.StepFailed(n) for n in (1, 2, 3)]], 1):
+        summary = fold_summary(summary, "s", e.Frame(1, seq, events), seq, paths)
+    assert summary.failed == ("orders/pay", "orders/ship")
+
+
+def test_a_line_names_so_many_failed_steps_and_no_more():
+    summary = folding([e.StepFailed(node) for node in range(5, 5 + FAILED_KEPT + 50)])
+    assert len(summary.failed) == FAILED_KEPT
+    assert summary.failed[0] == "#5"
+
+
+WAITING = [e.Began(), e.WaitStarted(2)]  # at time 2
+
+
+def test_a_saga_waits_from_the_frame_that_left_it_on_hold_until_nothing_holds_it():
+    assert folding().waiting_since == 0
+    assert folding([e.Began(), e.ActionStarted(1)]).waiting_since == 0
+    assert folding(WAITING).waiting_since == 2
+    assert folding(WAITING, [e.WaitSatisfied(2), e.ActionStarted(4)]).waiting_since == 0
+    assert folding(WAITING, [e.WaitSatisfied(2), e.SleepStarted(3, 50)]).waiting_since == 3
+    assert folding(WAITING, [e.WaitTimedOut(2), e.TurnedBack("timeout", 2), e.Compensated()]).waiting_since == 0
+
+
+@pytest.mark.parametrize(
+    "spoken",
+    [
+        e.SignalReceived("other"), e.CancelRequested("x"), e.CancelRefused(), e.RetryRequested("x"), e.Paused("x"),
+        e.Resumed("x"), e.Held("version"), e.Released(), e.AnomalyNoted(3), e.AttemptAbandoned(3),
+    ],
+    ids=lambda event: type(event).__name__,
+)  # fmt: skip
+def test_what_only_speaks_of_a_saga_does_not_shorten_its_wait(spoken):
+    summary = folding(WAITING, [spoken])
+    assert (summary.waiting_since, summary.updated) == (2, 3)
+
+
+def test_another_branch_that_moves_shortens_the_wait_and_a_pause_or_a_hold_begins_one():
+    assert folding(WAITING, [e.ActionStarted(1)], [e.ActionSucceeded(1)]).waiting_since == 4
+    running = [e.Began(), e.ActionStarted(1)]
+    assert folding(running, [e.Paused("x")], [e.AnomalyNoted(3)]).waiting_since == 3
+    assert folding(running, [e.Paused("x")], [e.Resumed("x")]).waiting_since == 0
+    assert folding(running, [e.Held("version")]).waiting_since == 3
+
+
+def test_a_frame_that_cannot_be_read_leaves_the_saga_waiting_since_it_moved_last():
+    assert fold_undecodable(folding(WAITING, [e.ActionStarted(1)]), "s", 4, "damaged").waiting_since == 3
+    assert fold_undecodable(folding([e.Began()]), "s", 3, "damaged").waiting_since == 2
+
+
+def test_that_a_saga_needed_a_person_and_that_one_came_is_remembered():
+    stood = folding([e.StepParked(4, "unknown"), e.RequiresManual()], [e.Reactivated()])
+    assert (stood.manual, stood.intervened) == (True, False)
+    for verb in (e.RetryRequested("x"), e.Resolved(4, "done"), e.Skipped(4)):
+        assert folding([e.StepParked(4, "unknown")], [verb], [e.Completed()]).intervened
+    for other in (e.CancelRequested("x"), e.Paused("x"), e.Resumed("x"), e.SignalReceived("x")):
+        assert not folding([e.Began(), other]).intervened

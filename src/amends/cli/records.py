@@ -1,7 +1,8 @@
 """The JSON forms that `-o json` and `-o jsonl` print. One schema; fields are only ever added.
 
     saga      {"id", "name", "version", "status", "step", "cause", "hold", "key", "correlation": {},
-               "started_at", "updated_at", "ended_at", "deadline", "paused", "anomalous", "followup_failed"}
+               "started_at", "updated_at", "ended_at", "deadline", "paused", "anomalous", "followup_failed",
+               "waiting_since", "failed": [], "manual", "intervened"}
     shown     a saga, and {"input", "result", "errors": [], "stays": [], "steps": [step], "remedies": [remedy]}
     step      {"path", "kind", "status", "attempts", "compensation_attempts", "unknown", "result", "error",
                "compensation_error", "reason", "due"}
@@ -49,6 +50,10 @@ def saga(view: SagaView) -> Record:
         "paused": view.paused,
         "anomalous": view.anomalous,
         "followup_failed": view.followup_failed,
+        "waiting_since": iso(view.waiting_since),
+        "failed": list(view.failed),
+        "manual": view.manual,
+        "intervened": view.intervened,
     }
 
 

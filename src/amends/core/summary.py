@@ -2,25 +2,40 @@
 
 Rules of this file: pure; needs no graph (paths come as an argument), so that a process without the
 definitions can list every saga; equal for any way of cutting the journal into runs. A summary that
-was handed out is never changed: every frame makes a new one.
+was handed out is never changed: every frame makes a new one. A change of what a frame does to a
+summary is a new SHAPE, so that stores fold those of older releases anew.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from ..limits import FAILED_KEPT
 from . import events as e
+
+SHAPE = 2  # grows with every change of what a summary says; see the migrations of the stores
 
 
 class Summary(Struct, kw_only=True):
     """One saga's line in a list; `fold_summary` makes it. Times in milliseconds, 0 for not yet.
 
-    `holds` is what keeps the saga waiting, per node; `held` what keeps the worker from moving it at
-    all. `seq` is the last frame folded in.
+    Attributes:
+        holds: what keeps the saga waiting, per node.
+        held: what keeps the worker from moving it at all.
+        waiting_since: the time of the last frame that moved it, while something holds it; 0 while
+            nothing does. What only speaks of the saga (a pause, a signal nobody waits for yet, an
+            anomaly) does not move it.
+        failed: the steps that were rejected, failed without effect, stayed unknown, were parked or
+            owed, or turned the saga back; in the order of their first failure, also if they were
+            mended later. Items of `each` count as their step; at most FAILED_KEPT.
+        manual: it has stood in `requires_manual` at least once.
+        intervened: a person retried, resolved or skipped something of it.
+        seq: the last frame folded in.
     """
 
     saga_id: str
@@ -43,6 +58,10 @@ class Summary(Struct, kw_only=True):
     turned_back: bool = False
     holds: dict[int, str] = {}
     held: str = ""
+    waiting_since: int = 0
+    failed: tuple[str, ...] = ()
+    manual: bool = False
+    intervened: bool = False
 
 
 HOLDS = ("version", "paused", "poison", "manual", "retry", "signal", "timer")
@@ -64,6 +83,14 @@ _TOUCHING: frozenset[type[e.Event]] = frozenset(
 )
 # These speak of a node without moving it on, so its hold stays.
 _STILL: frozenset[type[e.Event]] = frozenset({e.AnomalyNoted, e.AttemptAbandoned, e.TurnedBack})
+# These speak of a saga without moving it on: what they lead to has events of its own.
+_SPOKEN: frozenset[type[e.Event]] = frozenset(
+    {
+        e.SignalReceived, e.CancelRequested, e.CancelRefused, e.RetryRequested, e.Paused, e.Resumed, e.Held,
+        e.Released, e.AnomalyNoted, e.AttemptAbandoned,
+    }
+)  # fmt: skip
+_ITEM = re.compile(r"\[\d+\]")  # an item of `each`, in a path
 
 
 def hold_of(summary: Summary) -> str:
@@ -96,8 +123,10 @@ def fold_summary(summary: Summary | None, saga_id: str, frame: e.Frame, seq: int
     else:
         new = replace(summary, holds=dict(summary.holds))
     new.updated, new.seq = frame.at, seq
+    moved = False
     for event in events:
         kind = type(event)
+        moved = moved or kind not in _SPOKEN
         node = getattr(event, "node", -1)
         if node >= 0 and kind not in _STILL:
             hold = _HOLD_OF_EVENT.get(kind)
@@ -110,6 +139,8 @@ def fold_summary(summary: Summary | None, saga_id: str, frame: e.Frame, seq: int
         special = _SPECIAL.get(kind)
         if special is not None:
             special(new, event, frame.at, paths)
+    waits = (new.holds or new.held or new.paused) and not new.ended
+    new.waiting_since = 0 if not waits else frame.at if moved else new.waiting_since or frame.at
     return new
 
 
@@ -117,7 +148,8 @@ def fold_undecodable(summary: Summary | None, saga_id: str, seq: int, why: str) 
     """The summary after a frame that this release cannot read: on hold as poison, and listed all the same."""
     if summary is None:
         return Summary(saga_id=saga_id, name="", version=0, fingerprint="", cause=_line(why), seq=seq, held="poison")
-    return replace(summary, cause=summary.cause or _line(why), seq=seq, held="poison")
+    waiting_since = summary.waiting_since or summary.updated
+    return replace(summary, cause=summary.cause or _line(why), seq=seq, held="poison", waiting_since=waiting_since)
 
 
 def _begun(saga_id: str, event: e.Started, at: int) -> Summary:
@@ -135,6 +167,12 @@ def _begun(saga_id: str, event: e.Started, at: int) -> Summary:
 
 def _path(paths: Sequence[str], node: int) -> str:
     return paths[node] if node < len(paths) else f"#{node}"
+
+
+def _failed(summary: Summary, event: Any, at: int, paths: Sequence[str]) -> None:
+    path = _ITEM.sub("", _path(paths, event.node))
+    if path not in summary.failed and len(summary.failed) < FAILED_KEPT:
+        summary.failed = (*summary.failed, path)
 
 
 def _line(text: str) -> str:
@@ -169,7 +207,10 @@ def _flag(name: str, value: bool | str) -> Callable[[Summary, Any, int, Sequence
 
 
 def _turned_back(summary: Summary, event: e.TurnedBack, at: int, paths: Sequence[str]) -> None:
-    head = f"{_path(paths, event.node)} {event.cause}" if event.node >= 0 else event.cause
+    head = event.cause
+    if event.node >= 0:
+        head = f"{_path(paths, event.node)} {event.cause}"
+        _failed(summary, event, at, paths)
     if not summary.turned_back:
         summary.cause = _cause(head, event.message)
     summary.status, summary.turned_back = "compensating", True
@@ -181,7 +222,7 @@ def _reactivated(summary: Summary, event: e.Reactivated, at: int, paths: Sequenc
 
 
 def _requires_manual(summary: Summary, event: e.RequiresManual, at: int, paths: Sequence[str]) -> None:
-    summary.status = "requires_manual"
+    summary.status, summary.manual = "requires_manual", True
     for node, hold in sorted(summary.holds.items()):
         if hold in ("manual", "poison"):
             summary.step = _path(paths, node)  # what a person must look at, not what was called last
@@ -189,6 +230,7 @@ def _requires_manual(summary: Summary, event: e.RequiresManual, at: int, paths: 
 
 
 def _parked(summary: Summary, event: e.StepParked, at: int, paths: Sequence[str]) -> None:
+    _failed(summary, event, at, paths)
     if not summary.turned_back and not summary.cause:
         head = f"{_path(paths, event.node)} parked: {event.reason}"
         summary.cause = _cause(head, event.message) if event.reason == "poison" else head
@@ -208,6 +250,7 @@ def _anomaly(summary: Summary, event: e.AnomalyNoted, at: int, paths: Sequence[s
 
 def _retried(summary: Summary, event: e.RetryRequested, at: int, paths: Sequence[str]) -> None:
     summary.deadline = event.deadline or summary.deadline
+    summary.intervened = True
 
 
 _SPECIAL: dict[type[e.Event], Callable[[Summary, Any, int, Sequence[str]], None]] = {
@@ -221,9 +264,15 @@ _SPECIAL: dict[type[e.Event], Callable[[Summary, Any, int, Sequence[str]], None]
     e.FollowUpsEnded: _after,
     e.Held: _held,
     e.Released: _flag("held", ""),
+    e.StepRejected: _failed,
+    e.StepFailed: _failed,
+    e.StepUnknown: _failed,
     e.StepParked: _parked,
+    e.StepOwed: _failed,
     e.AnomalyNoted: _anomaly,
     e.RetryRequested: _retried,
+    e.Resolved: _flag("intervened", True),
+    e.Skipped: _flag("intervened", True),
     e.Paused: _flag("paused", True),
     e.Resumed: _flag("paused", False),
 }

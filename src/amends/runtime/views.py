@@ -63,6 +63,10 @@ class SagaView:
         correlation: what it was started with.
         started_at, updated_at, ended_at, deadline: aware times; None for not (yet) there.
         paused, anomalous, followup_failed: its flags.
+        waiting_since: since when it has not moved, while something holds it; None while nothing does.
+        failed: the steps that ever failed, in the order of their first failure.
+        manual: whether it has ever stood in `requires_manual`.
+        intervened: whether a person retried, resolved or skipped something of it.
         stays: for a closed saga, the steps whose effect stays.
     """
 
@@ -83,6 +87,10 @@ class SagaView:
     anomalous: bool
     followup_failed: bool
     seq: int
+    waiting_since: datetime | None = None
+    failed: tuple[str, ...] = ()
+    manual: bool = False
+    intervened: bool = False
     steps: tuple[StepView, ...] = ()
     input: Any = None
     result: Any = None
@@ -145,6 +153,10 @@ def view_of_summary(summary: Summary) -> SagaView:
         anomalous=summary.anomalous,
         followup_failed=summary.followup_failed,
         seq=summary.seq,
+        waiting_since=_maybe(summary.waiting_since),
+        failed=summary.failed,
+        manual=summary.manual,
+        intervened=summary.intervened,
     )
 
 

@@ -8,20 +8,22 @@ milliseconds each; so a page of rows must cost one step.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
-from ...core.summary import Summary, hold_of
+from ...core.summary import SHAPE, Summary, hold_of
 from ..base import CommandRow, DefinitionRow, Filter, FrameRow, KeyRow, Lease, OpenRow, Owner
 from ..owner import is_gone
 from ..projection import Paths, fold_row, paths_of
 from .faults import when_opening, when_reading
 from .filter import conditions
 from .sql import query
+
+_encode = msgspec.json.encode
 
 _Index = list[tuple[str, int, int]]
 _index = msgspec.json.Decoder(_Index)
@@ -31,12 +33,12 @@ _summaries = msgspec.json.Decoder(list[Summary])
 
 
 class Folded(NamedTuple):
-    """A step of the projection: the mark it begins at, the mark it ends at, its frames, the rows to write."""
+    """A step of the projection: the mark it begins at, the mark it ends at, its frames, and what to write."""
 
     before: int
     after: int
     frames: int
-    rows: str
+    listed: tuple[str | bytes, ...]
 
 
 class Reader:
@@ -86,7 +88,7 @@ class Reader:
 
     def frames(self, db: sqlite3.Connection, saga_ids: Sequence[str]) -> dict[str, list[FrameRow]]:
         """The journals of these sagas."""
-        index, bodies = self._one(db, "select_frames", msgspec.json.encode(saga_ids).decode())
+        index, bodies = self._one(db, "select_frames", _encode(saga_ids).decode())
         found: dict[str, list[FrameRow]] = {}
         for row in _unpacked(_index.decode(index), bodies):
             found.setdefault(row.saga_id, []).append(row)
@@ -117,14 +119,13 @@ class Reader:
         before, after, index, bodies, known = self._one(db, "select_unprojected", limit)
         rows = list(_unpacked(_index.decode(index), bodies))
         if not rows:
-            return Folded(before, before, 0, "")
+            return Folded(before, before, 0, ())
         if not self._paths or any(row.seq == 1 for row in rows):  # a saga may begin with a new definition
             self._paths = paths_of(self.definitions(db))
         folded: dict[str, Summary] = {summary.saga_id: summary for summary in _summaries.decode(known)}
         for row in rows:
             folded[row.saga_id] = fold_row(folded.get(row.saga_id), row, self._paths)
-        listed = msgspec.json.encode([_listed(summary) for summary in folded.values()])
-        return Folded(before, after, len(rows), listed.decode())
+        return Folded(before, after, len(rows), _listed(folded.values()))
 
     def summaries(self, db: sqlite3.Connection, which: Filter, before: str, limit: int) -> list[Summary]:
         """A page of the list, newest first."""
@@ -160,15 +161,19 @@ def _unpacked(index: _Index, bodies: bytes | None) -> Iterator[FrameRow]:
         at += size
 
 
-def _listed(summary: Summary) -> tuple[Any, ...]:
-    return (
-        summary.saga_id,
-        summary.name,
-        summary.status,
-        summary.key,
-        hold_of(summary),
-        summary.anomalous,
-        summary.followup_failed,
-        summary,
-        summary.correlation,
-    )
+def _listed(summaries: Collection[Summary]) -> tuple[str | bytes, ...]:
+    """What `insert_projected` binds for these summaries."""
+    rows, bodies, at = [], [], 1
+    for summary in summaries:
+        body = _encode(summary)
+        rows.append((
+            summary.saga_id, SHAPE, summary.name, summary.version, summary.key, summary.started,
+            summary.status, summary.step, hold_of(summary), summary.waiting_since, summary.updated, summary.ended,
+            summary.deadline, summary.paused, summary.turned_back, summary.anomalous, summary.followup_failed,
+            summary.manual, summary.intervened, at, len(body),
+        ))  # fmt: skip
+        bodies.append(body)
+        at += len(body)
+    correlation = [(*pair, each.saga_id) for each in summaries for pair in each.correlation.items()]
+    failed = [(step, each.saga_id) for each in summaries for step in each.failed]
+    return _encode(rows).decode(), b"".join(bodies), _encode(correlation).decode(), _encode(failed).decode()

@@ -61,6 +61,8 @@ class Writer:
             for name in ("apply_batch", "apply_projection"):
                 for statement in statements(query(name)):
                     db.execute(statement)
+            if db.execute(query("select_outdated")).fetchone()[0]:
+                self.clear_projection(db)
             self.changed(db)
             return db
         except sqlite3.Error as error:
@@ -188,7 +190,7 @@ class Writer:
         """Write folded summaries; False when another has moved the mark meanwhile."""
         with self._writing():
             try:
-                db.execute(query("insert_projected"), (folded.before, folded.after, folded.rows))
+                db.execute(query("insert_projected"), (folded.before, folded.after, *folded.listed))
             except sqlite3.IntegrityError as error:
                 if str(error) == "amends: projected before":
                     return False
