@@ -19,3 +19,7 @@ ATTEMPTS_MAX = 1_000_000
 DEATHS_MAX = 100  # consecutive process deaths during one step before it is poison
 PAGE_MAX = 1_000  # rows one page of a list holds
 BATCH_FRAMES_MAX = 4_096  # frames of one group commit
+TAIL_PAGE_FRAMES = 500  # frames that `tail` reads at a time
+TAIL_SAGAS_KEPT = 10_000  # sagas whose line `tail` remembers, for its filter
+TAIL_SEARCH_FRAMES_MAX = 100_000  # frames that `tail -n` looks through, backward, for the last events that fit
+BUNDLE_BYTES_MAX = 1 << 30  # of an exported saga

@@ -36,6 +36,7 @@ RUN, LOOK, ACT = (Group(name, sort_key=place) for place, name in enumerate(("Run
 
 Text = Annotated[str, Parameter(allow_leading_hyphen=True)]  # "-" is standard input
 Texts = Annotated[tuple[str, ...], Parameter(negative_iterable="")]
+Subject = Annotated[str, Parameter(allow_leading_hyphen=True)]  # an id, a bundle's file, "-" for standard input
 NONE: tuple[str, ...] = ()
 Reason = Annotated[str, Parameter(help="Why; it is kept in the saga's journal.")]
 Actor = Annotated[str, Parameter(help="Who; the user of the operating system when left out.", show_default=False)]
@@ -197,27 +198,76 @@ def list_(
 
 
 @app.command(group=LOOK)
-def show(saga_id: str, /, *, common: Common = COMMON) -> int:
+def show(saga_id: Subject, /, *, at: str = "", common: Common = COMMON) -> int:
     """Draw one saga as a timeline, and say what can be done about it.
 
     Parameters:
-        saga_id: The saga's id.
+        saga_id: The saga's id, or a bundle's file.
+        at: A past moment: 2026-11-25T10:00:00 (UTC), 10m-ago, or a frame's number.
     """
     from .looking import show_saga
 
-    return _await(show_saga(common, saga_id))
+    return _await(show_saga(common, saga_id, at=at))
 
 
 @app.command(group=LOOK)
-def history(saga_id: str, /, *, common: Common = COMMON) -> int:
+def history(
+    saga_id: Subject, /, *, follow: Annotated[bool, Parameter(alias="-f", negative="")] = False, common: Common = COMMON
+) -> int:
     """Print one saga's journal, event by event.
 
     Parameters:
-        saga_id: The saga's id.
+        saga_id: The saga's id, or a bundle's file.
+        follow: Print what comes, until nothing is left to do for the saga.
     """
+    if follow:
+        from .tailing import follow_history
+
+        return _await(follow_history(common, saga_id))
     from .looking import show_history
 
     return _await(show_history(common, saga_id))
+
+
+@app.command(group=LOOK)
+def tail(
+    *,
+    follow: Annotated[bool, Parameter(alias="-f", negative="")] = False,
+    last: Annotated[int | None, Parameter(alias="-n", show_default=False)] = None,
+    start: Annotated[int | None, Parameter(name="--from", show_default=False)] = None,
+    common: Common = COMMON,
+) -> int:
+    """Print journal events of all sagas, in the order in which they became durable.
+
+    Parameters:
+        follow: Wait for what comes.
+        last: So many of the newest events [default: 10].
+        start: Go on after this position, which an earlier tail named.
+    """
+    from .tailing import tail as print_tail
+
+    return _await(print_tail(common, follow=follow, last=last, start=start))
+
+
+@app.command(group=LOOK)
+def export(
+    saga_id: str,
+    /,
+    *,
+    out: Annotated[str, Parameter(alias="-O", show_default=False)] = "",
+    no_payloads: Flag = False,
+    common: Common = COMMON,
+) -> int:
+    """Write one saga as a bundle, which show, history, why and graph open on another machine.
+
+    Parameters:
+        saga_id: The saga's id.
+        out: The file to make; standard output when left out.
+        no_payloads: Leave input, results and signals' payloads out.
+    """
+    from .exporting import export_saga
+
+    return _await(export_saga(common, saga_id, out=out, payloads=not no_payloads))
 
 
 # --- acting --------------------------------------------------------------------------------------

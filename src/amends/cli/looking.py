@@ -22,9 +22,11 @@ from ..runtime.views import HistoryEntry, SagaView
 from ..stores.base import Store
 from . import output, records, timeline
 from .exits import OK, say
-from .options import Common, named_store, open_store
+from .moments import moment
+from .options import Common, open_store
 from .remedies import Remedy, remedies
-from .words import SAGA_ICONS, UNSEEN, safe, since, style_of, word_of
+from .subjects import looking_at
+from .words import SAGA_ICONS, UNSEEN, iso, safe, since, style_of, word_of
 
 _NOTHING: tuple[object, ...] = ("", None, [], {}, False)  # details that say nothing
 _VALUE_CHARS_MAX = 60  # of one detail in a history's table; JSON has the whole
@@ -114,16 +116,23 @@ def _now() -> datetime:
 # --- show ----------------------------------------------------------------------------------------
 
 
-async def show_saga(common: Common, saga_id: str) -> int:
-    """Print one saga: its timeline, and what a person may do about it."""
+async def show_saga(common: Common, said: str, *, at: str = "") -> int:
+    """Print one saga, now or at a past moment: its timeline, and what a person may do about it now."""
     now = _now()
-    async with looking(common) as (orchestrator, store):
-        view = await orchestrator.get(saga_id)
-        history = await orchestrator.history(saga_id)
-        state = await Reader(store, {}).state(saga_id)
-    found = remedies(state, now_ms=int(now.timestamp() * 1000), store=named_store(common))
+    then = moment(at, now) if at else None
+    async with looking_at(common, said) as subject:
+        view = await subject.orchestrator.get(subject.saga_id, at=then)
+        history = await subject.orchestrator.history(subject.saga_id, at=then)
+        reader = Reader(subject.store, {})
+        state = await reader.state(subject.saga_id)
+    # What was possible then may not be now, and nothing can be done in the past.
+    found = [] if at else remedies(state, now_ms=int(now.timestamp() * 1000), store=subject.place)
     if common.output == "table":
-        lines = timeline.draw(view, history, now=now, room=output.width())
+        as_of = ""
+        if then is not None:
+            now = then if isinstance(then, datetime) else history[-1].at
+            as_of = f"{iso(now)}, frame {view.seq} of {state.seq}"
+        lines = timeline.draw(view, history, now=now, room=output.width(), as_of=as_of)
         output.write([*lines, *_needs(view, found)])
     else:
         output.write_one(records.shown(view, found), common.output)
@@ -153,10 +162,10 @@ def _needs(view: SagaView, found: Sequence[Remedy]) -> list[Text]:
 # --- history -------------------------------------------------------------------------------------
 
 
-async def show_history(common: Common, saga_id: str) -> int:
+async def show_history(common: Common, said: str) -> int:
     """Print one saga's journal, event by event."""
-    async with looking(common) as (orchestrator, _):
-        entries = await orchestrator.history(saga_id)
+    async with looking_at(common, said) as subject:
+        entries = await subject.orchestrator.history(subject.saga_id)
     if common.output == "table":
         heads = ["SEQ", "TIME", "EVENT", "STEP", "DETAILS"]
         output.write(output.grid(heads, [_history_row(each) for each in entries], room=output.width(), elastic=(4, 3)))
@@ -170,15 +179,19 @@ async def show_history(common: Common, saga_id: str) -> int:
 
 def _history_row(entry: HistoryEntry) -> list[Text]:
     record = records.entry(entry)
-    said = ((name, value) for name, value in record["details"].items() if value not in _NOTHING)
-    details = [f"{name}={_short(value)}" for name, value in said]
     return [
         output.text(entry.seq, "dim"),
         output.text(record["at"], "dim"),
         output.text(entry.event),
         output.text(entry.step),
-        output.text(" ".join(details)),
+        output.text(details_of(record)),
     ]
+
+
+def details_of(record: records.Record) -> str:
+    """What an event says beside its step, in one line; what says nothing is left out."""
+    said = ((name, value) for name, value in record["details"].items() if value not in _NOTHING)
+    return " ".join(f"{name}={_short(value)}" for name, value in said)
 
 
 def _short(value: object) -> str:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
@@ -22,6 +21,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
+from ..runtime.texts import escaped
 from .words import safe
 
 _GAP = "  "
@@ -32,7 +32,6 @@ _ASCII = str.maketrans(
         "━": "=", "┃": "|", "┄": "-", "≈": "~", "═": "=", "║": "|", "●": "o", "└": "`", "─": "-",
     }
 )  # fmt: skip
-_HIDDEN = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]")
 
 
 def text(said: object, style: str = "") -> Text:
@@ -76,6 +75,12 @@ async def write_all(records: AsyncIterator[Any], form: str) -> None:
         write_json([record async for record in records])
 
 
+def write_raw(data: bytes) -> None:
+    """Print bytes as they are, such as a bundle."""
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
 def write_one(record: Any, form: str) -> None:
     """Print one value in the JSON form asked for."""
     (write_jsonl if form == "jsonl" else write_json)(record)
@@ -85,7 +90,7 @@ def _json(value: Any, indent: int | None = None) -> str:
     # Controls below 0x20 are escaped by JSON itself. The others, and what reorders text, by us: the
     # same value for a program, and harmless where JSON is looked at.
     said = json.dumps(value, ensure_ascii=not _utf8(), indent=indent)
-    return _HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", said)
+    return escaped(said)
 
 
 def _utf8() -> bool:

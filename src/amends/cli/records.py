@@ -3,15 +3,16 @@
     saga      {"id", "name", "version", "status", "step", "cause", "hold", "key", "correlation": {},
                "started_at", "updated_at", "ended_at", "deadline", "paused", "anomalous", "followup_failed",
                "waiting_since", "failed": [], "manual", "intervened"}
-    shown     a saga, and {"input", "result", "errors": [], "stays": [], "steps": [step], "remedies": [remedy]}
+    shown     a saga, and {"seq", "input", "result", "errors": [], "stays": [], "steps": [step], "remedies": [remedy]}
     step      {"path", "kind", "status", "attempts", "compensation_attempts", "unknown", "result", "error",
                "compensation_error", "reason", "due"}
     remedy    {"command", "means", "step"}: a command line that the saga's state allows; step "" for the whole
     entry     {"seq", "at", "event", "step", "details": {}}: one event of a history
+    tailed    {"position", "id", "name", "version"} and an entry: one event of any saga
     acted     {"id", "verb", "result": "applied" | "queued" | "refused", "status", "error"}
     started   {"id", "name", "status", "result", "cause", "errors": []}
 
-`list`, `history`, and the verbs that take several ids print an array, or with `jsonl` one object a line.
+`list`, `history`, `tail`, and the verbs that take several ids print an array, or with `jsonl` one object a line.
 The others print one object. Statuses are words in lower case, times ISO 8601 in UTC with a `Z`, and what
 is not there is null, or "" for a text. Whole numbers of any size are exact.
 
@@ -23,6 +24,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from ..runtime.tailing import TailEntry
 from ..runtime.views import HistoryEntry, SagaView, StepView
 from .remedies import Remedy
 from .words import iso
@@ -61,6 +63,7 @@ def shown(view: SagaView, remedies: list[Remedy]) -> Record:
     """The whole of one saga."""
     return {
         **saga(view),
+        "seq": view.seq,
         "input": view.input,
         "result": view.result,
         "errors": list(view.errors),
@@ -90,6 +93,12 @@ def entry(of: HistoryEntry) -> Record:
     """One event of a history."""
     details = {name: _moment(value) if name in _TIMES else value for name, value in of.details.items()}
     return {"seq": of.seq, "at": iso(of.at), "event": of.event, "step": of.step, "details": details}
+
+
+def tailed(of: TailEntry) -> Record:
+    """One event of any saga."""
+    whose = {"position": of.position, "id": of.saga_id, "name": of.name, "version": of.version}
+    return {**whose, **entry(of.entry)}
 
 
 def _moment(at_ms: int) -> str | None:

@@ -263,17 +263,20 @@ def bar(lane: Lane | None, axis: Axis, direction: str) -> str:
 # --- lines ---------------------------------------------------------------------------------------
 
 
-def draw(view: SagaView, history: Sequence[HistoryEntry], *, now: datetime, room: int | None = None) -> list[Text]:
+def draw(
+    view: SagaView, history: Sequence[HistoryEntry], *, now: datetime, room: int | None = None, as_of: str = ""
+) -> list[Text]:
     """The heading, the rows and the legend of one saga.
 
     Parameters:
         now: the time at which it is looked at.
         room: cells of a line; None when nothing limits it.
+        as_of: which past moment this is; "" for the present.
     """
-    return [*heading(view, now), Text(), *rows(view, history, now=now, room=room or _ROOM)]
+    return [*heading(view, now, as_of), Text(), *rows(view, history, now=now, room=room or _ROOM)]
 
 
-def heading(view: SagaView, now: datetime) -> list[Text]:
+def heading(view: SagaView, now: datetime, as_of: str = "") -> list[Text]:
     """Who it is, how it stands and why."""
     icon = SAGA_ICONS.get(view.status, UNSEEN)
     title = Text(f"{icon} {word_of(view.status)}", f"bold {style_of(icon)}".strip())
@@ -285,6 +288,7 @@ def heading(view: SagaView, now: datetime) -> list[Text]:
     left = f", {since(view.deadline, now)}" if view.deadline and not ended else ""
     flags = [name for name in ("paused", "anomalous", "followup_failed") if getattr(view, name)]
     facts = {
+        "as of": as_of,
         "cause": safe(view.cause),
         "hold": safe(view.hold),
         "flags": ", ".join(word_of(flag) for flag in flags),

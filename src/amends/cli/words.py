@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 
 from ..core.transitions import SagaStatus as G, StepStatus as S
+from ..runtime.views import stamp
 
 SAGA_ICONS = MappingProxyType(
     {
@@ -114,9 +115,7 @@ def since(then: datetime, now: datetime) -> str:
 
 def iso(moment: datetime | None) -> str | None:
     """ISO 8601 with milliseconds, in UTC with a `Z`."""
-    if moment is None:
-        return None
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return None if moment is None else stamp(moment)
 
 
 def clock_time(moment: datetime) -> str:

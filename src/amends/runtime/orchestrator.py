@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from importlib.metadata import version
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, overload
 
@@ -30,6 +31,7 @@ from ..policies.durations import milliseconds
 from ..stores.address import open_address
 from ..stores.base import DefinitionRow, FrameRow, KeyRow, Lease, Store
 from ..stores.owner import this_process
+from . import bundle
 from .actor import Actor
 from .arguments import (
     by_type,
@@ -48,7 +50,8 @@ from .engine import Engine
 from .handle import Handle
 from .intake import apply
 from .lease import Leader
-from .reading import Reader, has_outcome, outcome
+from .reading import Moment, Reader, has_outcome, outcome
+from .tailing import Tail, TailEntry, follow
 from .views import HistoryEntry, SagaView, view_of_summary
 
 In = TypeVar("In")
@@ -314,15 +317,45 @@ class Orchestrator:
         """A handle for a saga's id; nothing is asked of the store yet."""
         return Handle(self, saga_id)
 
-    async def get(self, saga_id: str) -> SagaView:
-        """The whole of one saga. Raises NotFound."""
-        self._check_open()
-        return await self._reader.view(saga_id)
+    async def get(self, saga_id: str, *, at: Moment = None) -> SagaView:
+        """The whole of one saga.
 
-    async def history(self, saga_id: str) -> History:
-        """Its journal, event by event, oldest first. Raises NotFound."""
+        Parameters:
+            at: a past moment, as an aware time or a frame's number: the view as it was then.
+
+        Raises:
+            NotFound: no such saga, or it had not started then.
+        """
         self._check_open()
-        return await self._reader.history(saga_id)
+        return await self._reader.view(saga_id, at)
+
+    async def history(self, saga_id: str, *, at: Moment = None) -> History:
+        """Its journal, event by event, oldest first; `at` as in `get`. Raises NotFound."""
+        self._check_open()
+        return await self._reader.history(saga_id, at)
+
+    def follow(self, saga_id: str) -> AsyncIterator[HistoryEntry]:
+        """Its journal, event by event, as it grows, until nothing is left to do for it. Raises NotFound."""
+        self._check_open()
+        return follow(self._reader, saga_id)
+
+    def tail(self, *, after: int | None = None, last: int = 0, follow: bool = False) -> AsyncIterator[TailEntry]:
+        """Journal events of all sagas, in the order in which they became durable.
+
+        Parameters:
+            after: a position to go on from: of the last entry that was seen, or 0 for the journal's beginning.
+            last: without `after`, how many of the newest events to begin with.
+            follow: wait for what comes, and never end.
+        """
+        self._check_open()
+        return Tail(self._store, self._reader).entries(after=after, last=last, follow=follow)
+
+    async def export(self, saga_id: str, *, payloads: bool = True) -> bytes:
+        """One saga as a bundle (see `amends.runtime.bundle`), perhaps without its payloads. Raises NotFound."""
+        self._check_open()
+        return await bundle.write(
+            self._store, saga_id, now_ms=self._clock.now_ms(), release=version("amends"), payloads=payloads
+        )
 
     async def list(
         self,

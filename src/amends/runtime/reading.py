@@ -1,4 +1,10 @@
-"""Looking at sagas: from the store alone, with or without their definitions.
+"""Looking at sagas: from the store alone, with or without their definitions, now or at a past moment.
+
+A view is the fold of the journal, so the view of a past moment is the fold of what the journal held then:
+its first frames, up to a number or a time.
+
+    AM3007   the moment is before the saga's start
+    AM3008   the journal has no frame of that number
 
 Rules of this file: reads only; a saga whose definition is not registered here is shown through the
 structure stored with it.
@@ -7,6 +13,7 @@ structure stored with it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -18,9 +25,14 @@ from ..core.graph import Graph, Policy, structure_from
 from ..core.state import SagaState, giver_of, saga_result
 from ..core.summary import Summary, fold_summary
 from ..core.transitions import SagaStatus
-from ..errors import NotFound, SagaCompensated, SagaFailed, SagaRequiresManual, StoreUnusable
-from ..stores.base import FrameRow, Store
-from .views import HistoryEntry, SagaView, history_of, view_of
+from ..errors import NotFound, SagaCompensated, SagaFailed, SagaRequiresManual, StoreUnusable, UsageError
+from ..stores.base import DefinitionRow, FrameRow, Store
+from .views import HistoryEntry, SagaView, history_of, view_of, when
+
+Moment = int | datetime | None
+"""A frame's number, an aware time, or None for now."""
+
+_EPOCH, _MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
 
 _DONE = frozenset({SagaStatus.COMPLETED, SagaStatus.COMPENSATED, SagaStatus.CLOSED, SagaStatus.REQUIRES_MANUAL})
 
@@ -38,13 +50,13 @@ class Reader:
         self._sagas = sagas
         self._stored: dict[str, Graph] = {}
 
-    async def state(self, saga_id: str) -> SagaState:
+    async def state(self, saga_id: str, at: Moment = None) -> SagaState:
         """The saga's folded journal. Raises NotFound."""
-        return (await self._fold(saga_id))[0]
+        return (await self._fold(saga_id, at))[0]
 
-    async def view(self, saga_id: str) -> SagaView:
-        """The whole of one saga. Raises NotFound."""
-        state, frames = await self._fold(saga_id)
+    async def view(self, saga_id: str, at: Moment = None) -> SagaView:
+        """The whole of one saga. Raises NotFound; UsageError for a time without a zone."""
+        state, frames = await self._fold(saga_id, at)
         paths = [node.path for node in state.nodes]
         summary: Summary | None = None
         for seq, frame in frames:
@@ -53,16 +65,25 @@ class Reader:
         result = msgspec.json.decode(saga_result(state)) if state.status is SagaStatus.COMPLETED else None
         return view_of(summary, state, result)
 
-    async def history(self, saga_id: str) -> list[HistoryEntry]:
-        """Its journal, event by event. Raises NotFound."""
-        state, frames = await self._fold(saga_id)
+    async def history(self, saga_id: str, at: Moment = None) -> list[HistoryEntry]:
+        """Its journal, event by event. Raises NotFound; UsageError for a time without a zone."""
+        state, frames = await self._fold(saga_id, at)
         return history_of(state.graph, frames)
 
-    async def _fold(self, saga_id: str) -> tuple[SagaState, list[tuple[int, Frame]]]:
+    async def told(self, saga_id: str) -> tuple[list[HistoryEntry], SagaState]:
+        """Its journal, event by event, and what it amounts to. Raises NotFound."""
+        state, frames = await self._fold(saga_id, None)
+        return history_of(state.graph, frames), state
+
+    async def rows(self, saga_id: str) -> list[FrameRow]:
+        """Its journal as it is stored. Raises NotFound."""
         rows = (await self._store.frames([saga_id])).get(saga_id)
         if not rows:
             raise NotFound(f"no saga {saga_id} in {self._store.address}", code="AM3002")
-        frames = _decode(saga_id, rows)
+        return rows
+
+    async def _fold(self, saga_id: str, at: Moment) -> tuple[SagaState, list[tuple[int, Frame]]]:
+        frames = _until(at, saga_id, _decode(saga_id, await self.rows(saga_id)))
         state = SagaState(await self._graph(frames[0][1], saga_id))
         for _, frame in frames:
             fold_frame(state, frame)
@@ -72,25 +93,59 @@ class Reader:
         started = first.events[0]
         if not isinstance(started, Started):
             raise StoreUnusable(f"saga {saga_id}: its journal does not begin with its start", code="AM6040")
-        saga = self._sagas.get((started.name, started.version))
-        if saga is not None and saga.fingerprint == started.fingerprint:
+        return await self.graph(started.name, started.version, started.fingerprint, saga_id)
+
+    async def graph(self, name: str, version: int, fingerprint: str, saga_id: str) -> Graph:
+        """The graph that a saga was started with: as it is registered here, or as it is stored. Raises NotFound."""
+        saga = self._sagas.get((name, version))
+        if saga is not None and saga.fingerprint == fingerprint:
             return saga.graph
-        if started.fingerprint not in self._stored:
+        if fingerprint not in self._stored:
             for row in await self._store.definitions():
-                shape = structure_from(row.structure)
-                policies = tuple(Policy() for _ in shape.nodes)
-                self._stored[row.fingerprint] = Graph(
-                    shape.name, shape.version, shape.nodes, policies, shape.root, shape.after_completed,
-                    shape.after_compensated, shape.result, 0, row.fingerprint,
-                )  # fmt: skip
-        graph = self._stored.get(started.fingerprint)
+                self._stored[row.fingerprint] = graph_of(row)
+        graph = self._stored.get(fingerprint)
         if graph is None:
             raise NotFound(
-                f"saga {saga_id}: {started.name} version {started.version} is neither registered here "
+                f"saga {saga_id}: {name} version {version} is neither registered here "
                 f"nor stored with this structure; give the definition with --app, or sagas=[...]",
                 code="AM3005",
             )
         return graph
+
+
+def graph_of(row: DefinitionRow) -> Graph:
+    """A stored definition's graph. Its policies are not stored: they are the defaults, and nothing may follow them."""
+    shape = structure_from(row.structure)
+    policies = tuple(Policy() for _ in shape.nodes)
+    return Graph(
+        shape.name, shape.version, shape.nodes, policies, shape.root, shape.after_completed,
+        shape.after_compensated, shape.result, 0, row.fingerprint,
+    )  # fmt: skip
+
+
+def _until(at: Moment, saga_id: str, frames: list[tuple[int, Frame]]) -> list[tuple[int, Frame]]:
+    """The frames that the journal held at a moment.
+
+    A clock may have been set back between two frames: then those up to the last one that is not later.
+    """
+    if at is None:
+        return frames
+    first, last = frames[0][1].at, frames[-1][0]
+    if isinstance(at, datetime):
+        if at.tzinfo is None:
+            raise UsageError(f"at={at!r} has no time zone; give an aware time", code="AM2026")
+        at_ms = (at - _EPOCH) // _MILLISECOND
+        count = max((place for place, (_, frame) in enumerate(frames, 1) if frame.at <= at_ms), default=0)
+        if not count:
+            asked, began = (moment.astimezone(UTC).isoformat(timespec="milliseconds") for moment in (at, when(first)))
+            raise NotFound(f"saga {saga_id} was not there at {asked}: it started at {began}", code="AM3007")
+        return frames[:count]
+    if not 1 <= at <= last:
+        raise NotFound(
+            f"saga {saga_id} has no frame {at}: its journal has the frames 1 to {last}, see `amends history {saga_id}`",
+            code="AM3008",
+        )
+    return frames[:at]
 
 
 def _decode(saga_id: str, rows: list[FrameRow]) -> list[tuple[int, Frame]]:

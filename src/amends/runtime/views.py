@@ -129,6 +129,11 @@ def when(at_ms: int) -> datetime:
     return datetime.fromtimestamp(at_ms / 1000, UTC)
 
 
+def stamp(moment: datetime) -> str:
+    """ISO 8601 with milliseconds, in UTC with a `Z`."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def _maybe(at_ms: int) -> datetime | None:
     return when(at_ms) if at_ms else None
 

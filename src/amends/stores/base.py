@@ -34,11 +34,21 @@ from msgspec import Struct
 from ..core.summary import Summary
 
 ASLEEP = 1 << 62  # the due time of a saga that only an outside command can wake
+POSITION_END = 1 << 62  # after every row of a journal
 
 
 class FrameRow(Struct, frozen=True, array_like=True, gc=False):
     """One journal row. `seq` is contiguous from 1 within its saga."""
 
+    saga_id: str
+    seq: int
+    body: bytes
+
+
+class JournalRow(Struct, frozen=True, array_like=True, gc=False):
+    """One journal row with its place among those of all sagas."""
+
+    position: int
     saga_id: str
     seq: int
     body: bytes
@@ -202,6 +212,16 @@ class Store(Protocol):
 
     async def frames(self, saga_ids: Sequence[str]) -> dict[str, list[FrameRow]]:
         """The journals of these sagas, each by seq; a saga without one is left out."""
+
+    async def journal(self, *, after: int, limit: int) -> list[JournalRow]:
+        """The first rows with a position > `after`, of all sagas.
+
+        Positions grow, are never given out twice, and need not be contiguous. A row is returned only when
+        none with a smaller position can still appear: whoever goes on from the last one misses nothing.
+        """
+
+    async def journal_end(self, *, before: int, limit: int) -> list[JournalRow]:
+        """The last rows with a position < `before`, oldest first; POSITION_END for the newest of all."""
 
     async def key(self, name: str, key: str) -> KeyRow | None:
         """The start key's row."""

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from ..core.summary import Summary
 from ..errors import Conflict
-from .base import Batch, CommandRow, DefinitionRow, Filter, FrameRow, KeyRow, Lease, OpenRow, Owner
+from .base import Batch, CommandRow, DefinitionRow, Filter, FrameRow, JournalRow, KeyRow, Lease, OpenRow, Owner
 from .messages import exists_already, gap_before, lease_lost, other_definition, refuse_nul, store_closed
 from .owner import is_gone
 from .projection import Paths, fold_row, matches, paths_of
@@ -196,6 +196,21 @@ class MemoryStore:
         """The journals of these sagas, each by seq; a saga without one is left out."""
         self._check_open()
         return {saga_id: list(self._journal[saga_id]) for saga_id in saga_ids if saga_id in self._journal}
+
+    async def journal(self, *, after: int, limit: int) -> list[JournalRow]:
+        """The first rows with a position > `after`: the place in the log, from 1."""
+        self._check_open()
+        return self._placed(max(after, 0), max(after, 0) + limit)
+
+    async def journal_end(self, *, before: int, limit: int) -> list[JournalRow]:
+        """The last rows with a position < `before`, oldest first."""
+        self._check_open()
+        end = min(max(before - 1, 0), len(self._log))
+        return self._placed(max(end - limit, 0), end)
+
+    def _placed(self, begin: int, end: int) -> list[JournalRow]:
+        rows = self._log[begin:end]
+        return [JournalRow(at, row.saga_id, row.seq, row.body) for at, row in enumerate(rows, begin + 1)]
 
     async def key(self, name: str, key: str) -> KeyRow | None:
         """The start key's row."""

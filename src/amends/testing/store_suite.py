@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 from ..core import events as e
 from ..errors import AmendsError, Conflict, LeaseLost, StoreFailed, UsageError
 from ..limits import BATCH_FRAMES_MAX, PAYLOAD_BYTES_MAX
-from ..stores.base import ASLEEP, Batch, Filter, FrameRow, KeyRow, Lease, Owner, Store
+from ..stores.base import ASLEEP, POSITION_END, Batch, Filter, FrameRow, KeyRow, Lease, Owner, Store
 from .journals import NOW, definition, folded, saga_frames, story
 
 TTL = 10_000
@@ -169,6 +169,34 @@ class StoreSuite:
         self.run(tmp_path, body)
 
     # -- batches and the lease -------------------------------------------------------------------
+
+    def test_the_journal_of_all_sagas_is_paged_by_position_and_grows_at_its_end(self, tmp_path: Path) -> None:
+        async def body(store: Store) -> None:
+            assert await store.journal(after=0, limit=10) == []
+            assert await store.journal_end(before=POSITION_END, limit=10) == []
+            lease = await leading(store)
+            written = [FrameRow("b", 1, b"b1"), FrameRow("a", 1, b""), FrameRow("b", 2, b"\xff\0")]
+            await store.commit(lease, Batch(1, frames=written))
+            await store.start(started := FrameRow("c", 1, b"c1"), None)
+            await store.commit(lease, Batch(2, frames=[last := FrameRow("a", 2, b"a2")]))
+            written += [started, last]
+            rows = await store.journal(after=0, limit=10)
+            places = [row.position for row in rows]
+            assert [FrameRow(row.saga_id, row.seq, row.body) for row in rows] == written
+            assert [0, *places] == sorted({0, *places})
+            after, paged = 0, []
+            while page := await store.journal(after=after, limit=2):
+                paged += page
+                after = page[-1].position
+            assert paged == rows
+            assert await store.journal_end(before=POSITION_END, limit=2) == rows[-2:]
+            assert await store.journal_end(before=places[3], limit=2) == rows[1:3]
+            assert await store.journal_end(before=places[0], limit=2) == []
+            assert await store.journal(after=places[-1], limit=2) == []
+            await store.commit(lease, Batch(3, frames=[FrameRow("b", 3, b"b3")]))
+            assert [row.body for row in await store.journal(after=places[-1], limit=2)] == [b"b3"]
+
+        self.run(tmp_path, body)
 
     def test_a_batch_sent_again_is_acknowledged_and_not_applied_twice(self, tmp_path: Path) -> None:
         async def body(store: Store) -> None:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ...core.summary import SHAPE, Summary, hold_of
-from ..base import CommandRow, DefinitionRow, Filter, FrameRow, KeyRow, Lease, OpenRow, Owner
+from ..base import CommandRow, DefinitionRow, Filter, FrameRow, JournalRow, KeyRow, Lease, OpenRow, Owner
 from ..owner import is_gone
 from ..projection import Paths, fold_row, paths_of
 from .faults import when_opening, when_reading
@@ -27,6 +27,7 @@ _encode = msgspec.json.encode
 
 _Index = list[tuple[str, int, int]]
 _index = msgspec.json.Decoder(_Index)
+_positions = msgspec.json.Decoder(list[tuple[int, str, int, int]])
 _open_rows = msgspec.json.Decoder(list[OpenRow])
 _command_rows = msgspec.json.Decoder(list[tuple[int, str, str]])
 _summaries = msgspec.json.Decoder(list[Summary])
@@ -94,6 +95,14 @@ class Reader:
             found.setdefault(row.saga_id, []).append(row)
         return found
 
+    def journal(self, db: sqlite3.Connection, after: int, limit: int) -> list[JournalRow]:
+        """The first rows after a position."""
+        return _placed(*self._one(db, "select_journal", after, limit))
+
+    def journal_end(self, db: sqlite3.Connection, before: int, limit: int) -> list[JournalRow]:
+        """The last rows before a position."""
+        return _placed(*self._one(db, "select_journal_end", before, limit))
+
     def key(self, db: sqlite3.Connection, name: str, key: str) -> KeyRow | None:
         """The start key's row."""
         row = self._one(db, "select_key", name, key)
@@ -159,6 +168,15 @@ def _unpacked(index: _Index, bodies: bytes | None) -> Iterator[FrameRow]:
     for saga_id, seq, size in index:
         yield FrameRow(saga_id, seq, blob[at : at + size])
         at += size
+
+
+def _placed(index: bytes, bodies: bytes | None) -> list[JournalRow]:
+    placed = _positions.decode(index)
+    rows = _unpacked([(saga_id, seq, size) for _, saga_id, seq, size in placed], bodies)
+    return [
+        JournalRow(position, row.saga_id, row.seq, row.body)
+        for (position, _, _, _), row in zip(placed, rows, strict=True)
+    ]
 
 
 def _listed(summaries: Collection[Summary]) -> tuple[str | bytes, ...]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ...core.summary import Summary
-from ..base import Batch, CommandRow, DefinitionRow, Filter, FrameRow, KeyRow, Lease, OpenRow, Owner
+from ..base import Batch, CommandRow, DefinitionRow, Filter, FrameRow, JournalRow, KeyRow, Lease, OpenRow, Owner
 from ..messages import refuse_nul, store_closed
 from .reader import Reader
 from .thread import ConnectionThread
@@ -131,6 +131,14 @@ class SQLiteStore:
     async def frames(self, saga_ids: Sequence[str]) -> dict[str, list[FrameRow]]:
         """The journals of these sagas, each by seq; a saga without one is left out."""
         return await self._read(lambda db: self._reader.frames(db, saga_ids))
+
+    async def journal(self, *, after: int, limit: int) -> list[JournalRow]:
+        """The first rows with a position > `after`. One writer at a time gives positions out, so none comes late."""
+        return await self._read(lambda db: self._reader.journal(db, after, limit))
+
+    async def journal_end(self, *, before: int, limit: int) -> list[JournalRow]:
+        """The last rows with a position < `before`, oldest first."""
+        return await self._read(lambda db: self._reader.journal_end(db, before, limit))
 
     async def key(self, name: str, key: str) -> KeyRow | None:
         """The start key's row."""

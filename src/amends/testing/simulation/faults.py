@@ -28,6 +28,7 @@ from ...stores.base import (
     DefinitionRow,
     Filter,
     FrameRow,
+    JournalRow,
     KeyRow,
     Lease,
     OpenRow,
@@ -283,6 +284,12 @@ class StoreLink:
         if self._world.chance.fires("store.slow_journals"):
             await asyncio.sleep(self._world.chance.latency(0.3))  # what was read grows old meanwhile
         return rows
+
+    async def journal(self, *, after: int, limit: int) -> list[JournalRow]:
+        return await self._ask("read", lambda: self._store.journal(after=after, limit=limit))
+
+    async def journal_end(self, *, before: int, limit: int) -> list[JournalRow]:
+        return await self._ask("read", lambda: self._store.journal_end(before=before, limit=limit))
 
     async def key(self, name: str, key: str) -> KeyRow | None:
         return await self._ask("read", lambda: self._store.key(name, key))
