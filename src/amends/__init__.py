@@ -36,6 +36,7 @@ from .errors import (
 from .policies.retry import Retry as Retry
 
 if TYPE_CHECKING:
+    from .runtime.beginning import start_in_transaction as start_in_transaction
     from .runtime.handle import Handle as Handle
     from .runtime.orchestrator import Orchestrator as Orchestrator
     from .runtime.views import HistoryEntry as HistoryEntry, SagaView as SagaView, StepView as StepView
@@ -48,6 +49,7 @@ _WHEN_ASKED_FOR = {
     "Orchestrator": ".runtime.orchestrator",
     "SagaView": ".runtime.views",
     "StepView": ".runtime.views",
+    "start_in_transaction": ".runtime.beginning",
 }
 
 __all__ = [
@@ -78,6 +80,7 @@ __all__ = [
     "choose",
     "parallel",
     "sleep",
+    "start_in_transaction",
     "step",
     "wait_for",
     "when",

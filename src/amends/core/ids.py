@@ -11,7 +11,7 @@ from collections.abc import Callable
 _DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [high + low for high in _DIGITS for low in _DIGITS]
 _RANDOM_BITS = 80
-_TAKEN_AT_ONCE = 4096
+_AT_ONCE = 4096
 
 
 class IdMaker:
@@ -19,10 +19,12 @@ class IdMaker:
 
     Parameters:
         entropy: gives random bytes.
+        at_once: for how many ids it is asked at a time; what is kept for later must not outlive a fork.
     """
 
-    def __init__(self, entropy: Callable[[int], bytes]) -> None:
+    def __init__(self, entropy: Callable[[int], bytes], at_once: int = _AT_ONCE) -> None:
         self._entropy = entropy
+        self._at_once = at_once
         self._pool = b""
         self._taken = 0
         self._last = 0
@@ -39,7 +41,7 @@ class IdMaker:
     def _random(self) -> bytes:
         # One system call for many ids; an id per call would cost more than the id.
         if self._taken >= len(self._pool):
-            self._pool = self._entropy(10 * _TAKEN_AT_ONCE)
+            self._pool = self._entropy(10 * self._at_once)
             self._taken = 0
         self._taken += 10
         return self._pool[self._taken - 10 : self._taken]

@@ -20,16 +20,15 @@ import msgspec
 
 from ..core import codec
 from ..core.definition import Saga
-from ..core.events import Started, encode_frame
-from ..core.graph import structure_of
+from ..core.events import encode_frame
 from ..core.ids import IdMaker
 from ..core.transitions import SagaStatus
-from ..errors import Conflict, KeyConflict, NotFound, StoreError, StoreUnavailable, UsageError
+from ..errors import Conflict, NotFound, StoreError, StoreUnavailable, UsageError
 from ..limits import PAGE_MAX
 from ..observe.bus import Bus, Notice, Subscription
 from ..policies.durations import milliseconds
 from ..stores.address import open_address
-from ..stores.base import DefinitionRow, FrameRow, KeyRow, Lease, Store
+from ..stores.base import FrameRow, Lease, Store
 from ..stores.owner import this_process
 from . import bundle
 from .actor import Actor
@@ -44,6 +43,7 @@ from .arguments import (
     settings_of,
     verb_command,
 )
+from .beginning import beginning, definition_row, join, key_conflict, same_input
 from .clock import Clock, SystemClock
 from .commands import Command, decode_error, encode_command
 from .engine import Engine
@@ -112,10 +112,7 @@ class Orchestrator:
         """
         await self._store.open()
         try:
-            rows = [
-                DefinitionRow(saga.name, saga.version, saga.fingerprint, structure_of(saga.graph))
-                for saga in self._sagas.values()
-            ]
+            rows = [definition_row(saga) for saga in self._sagas.values()]
             if rows:
                 await self._store.register(rows)
             if self._worker:
@@ -212,15 +209,17 @@ class Orchestrator:
 
     @overload
     async def start(
-        self, saga: Saga[In, Out], input: In, *, key: str | None = None, correlation: Mapping[str, str] | None = None
-    ) -> Handle[Out]: ...
+        self, saga: Saga[In, Out], input: In, *, key: str | None = None,
+        correlation: Mapping[str, str] | None = None, transaction: object = None,
+    ) -> Handle[Out]: ...  # fmt: skip
     @overload
     async def start(
-        self, saga: str, input: Any = None, *, key: str | None = None, correlation: Mapping[str, str] | None = None
-    ) -> Handle[Any]: ...
+        self, saga: str, input: Any = None, *, key: str | None = None,
+        correlation: Mapping[str, str] | None = None, transaction: object = None,
+    ) -> Handle[Any]: ...  # fmt: skip
     async def start(
         self, saga: Saga[Any, Any] | str, input: Any = None, *, key: str | None = None,
-        correlation: Mapping[str, str] | None = None,
+        correlation: Mapping[str, str] | None = None, transaction: object = None,
     ) -> Handle[Any]:  # fmt: skip
         """Start a saga; returns when that is durable.
 
@@ -229,6 +228,8 @@ class Orchestrator:
             input: a value of the saga's input type.
             key: deduplicates the start within the saga's name, over all versions.
             correlation: a few short texts that find the saga again.
+            transaction: a `sqlite3.Connection` on this store's file, with an open transaction. The saga
+                exists if and only if that is committed, and is not durable before; see `look`.
 
         Raises:
             KeyConflict: the key was used with another input.
@@ -238,6 +239,8 @@ class Orchestrator:
         """
         self._raise_failure()
         definition = self._definition(saga)
+        if transaction is not None:
+            return Handle(self, self._join(definition, input, key, correlation, transaction))
         raw = definition.encode_input(input)
         key = checked_key(key)
         labels = checked_correlation(correlation)
@@ -256,14 +259,7 @@ class Orchestrator:
     async def _start(self, saga: Saga[Any, Any], raw: msgspec.Raw, key: str, labels: dict[str, str]) -> Handle[Any]:
         now = self._clock.now_ms()
         saga_id = self._ids.new(now)
-        length_ms = saga.graph.deadline_ms
-        deadline = now + length_ms if length_ms else 0
-        started = Started(
-            saga_id, saga.name, saga.version, saga.fingerprint, raw, deadline, length_ms, key, labels
-        )  # fmt: skip
-        row = None
-        if key:
-            row = KeyRow(saga.name, key, saga_id, hash_of(saga.canonical_input(raw)))
+        started, row = beginning(saga, raw, key, labels, saga_id, now)
         engine = self._engine()
         if engine is not None and (saga.name, saga.version) in engine.sagas:
             actor = await engine.start(saga, started, row)
@@ -280,22 +276,33 @@ class Orchestrator:
 
     async def _same_input(self, saga: Saga[Any, Any], key: str, holder: str, raw: msgspec.Raw) -> None:
         """The key's saga must have been started with the same input, as today's type reads it."""
-        canonical = saga.canonical_input(raw)
         try:
             state = await self._reader.state(holder)
         except NotFound:
-            row = await self._store.key(saga.name, key)
-            same = row is not None and row.input_hash == hash_of(canonical)
+            known = await self._store.key(saga.name, key)
+            same = known is not None and known.input_hash == hash_of(saga.canonical_input(raw))
         else:
-            try:
-                same = saga.canonical_input(state.input) == canonical
-            except UsageError:
-                same = False
+            same = same_input(saga, state.input, raw)
         if not same:
-            raise KeyConflict(
-                f"the key {key!r} of {saga.name} belongs to saga {holder}, started with another input; "
-                f"use another key, or the same input"
+            raise key_conflict(saga, key, holder)
+
+    def _join(
+        self, saga: Saga[Any, Any], input: Any, key: str | None, correlation: Mapping[str, str] | None, given: object
+    ) -> str:
+        """Start in the caller's transaction and in the caller's thread; the saga's id."""
+        path = getattr(self._store, "path", None)
+        if path is None:
+            raise UsageError(
+                f"start(transaction=...): the store {self._store.address} is no file, so there is no transaction "
+                f"that a start could join; give the orchestrator the file of your tables, sqlite:///...",
+                code="AM2234",
             )
+        return join(given, saga, input, key, correlation, self._clock, path)
+
+    def look(self) -> None:
+        """Take up at once what was committed beside this orchestrator; otherwise that waits for its next `poll`."""
+        if self._leader is not None:
+            self._leader.look()
 
     def _definition(self, saga: Saga[Any, Any] | str) -> Saga[Any, Any]:
         if isinstance(saga, Saga):

@@ -76,6 +76,11 @@ def when_opening(error: sqlite3.Error, path: Path) -> StoreError:
     return StoreUnusable(f"{path} cannot be opened: {error} ({_name(error)}); nothing was changed", code="AM6037")
 
 
+def is_busy(error: sqlite3.Error) -> bool:
+    """Whether another program's lock is all that is wrong."""
+    return _primary(error) in _BUSY
+
+
 def when_writing(error: sqlite3.Error, path: Path) -> StoreError:
     """The error of a write that did not land."""
     code = _primary(error)

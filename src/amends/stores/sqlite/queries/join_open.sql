@@ -1,0 +1,1 @@
+INSERT INTO main.amends_open (saga_id) VALUES (?1)
