@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple, TypedDict
 
-import attrs
 import msgspec
 import pytest
 from hypothesis import given, strategies as st
@@ -68,16 +67,6 @@ class Holder(msgspec.Struct):
 @dataclass
 class Payment:
     payment_id: str
-
-
-@attrs.define
-class Modern:
-    size: int
-
-
-@dataclass
-class HoldsModern:
-    modern: list[Modern]
 
 
 @dataclass(eq=False)
@@ -269,6 +258,18 @@ def test_an_error_in_the_author_s_own_methods_is_a_payload_error():
     assert code_of(Narrow, value) == "AM2107"
 
 
+class Renamed(msgspec.Struct, rename={"size": "$sealed"}):
+    size: int
+
+
+def test_plain_json_that_looks_like_an_encrypted_payload_is_refused():
+    assert code_of(Any, {"$sealed": ["k", "n", "c"]}) == "AM2111"
+    assert code_of(dict[str, int], {"a": 1, "$sealed": 2}) == "AM2111"
+    assert Codec(Any).decode(Codec(Any).encode([{"$sealed": 1}])) == [{"$sealed": 1}]
+    with pytest.raises(TypeError, match="sealed"):
+        Codec(Renamed)
+
+
 @pytest.mark.parametrize(
     "raw",
     [b"", b"{", b"[1]", b'{"payment_id": 5}', b'{"payment_id": "\xff"}', b"[" * 100_000],
@@ -296,7 +297,7 @@ def test_a_field_that_was_added_with_a_default_does_not_change_the_canonical_for
     assert codec.canonical(old) != codec.canonical(b'[{"a":{"order_id":"o","weight":1.5}}]')
 
 
-@pytest.mark.parametrize("declared", [object, Modern, HoldsModern, list[Modern], typing.Callable[[], int]], ids=str)
+@pytest.mark.parametrize("declared", [object, typing.Callable[[], int]], ids=str)
 def test_a_type_that_cannot_be_stored_is_refused_when_its_codec_is_made(declared):
     with pytest.raises(TypeError, match="dataclass, msgspec Struct"):
         Codec(declared)

@@ -81,11 +81,9 @@ def _input(app: App, name: str, said: str) -> Any:
     if not versions:
         return None  # `start` says which names there are
     try:
-        return max(versions, key=lambda saga: saga.version).decode_input(given(said))
+        return max(versions, key=lambda saga: saga.version).read_input(given(said))
     except PayloadError as error:
-        raise UsageError(
-            f"the input of {name} is not what it takes: {error.__cause__ or error}", code="AM2523"
-        ) from error
+        raise UsageError(error.message, code="AM2523") from error
 
 
 async def _wait(common: Common, orchestrator: Orchestrator, handle: Handle[Any]) -> int:

@@ -16,14 +16,14 @@ from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_orig
 Annotation: TypeAlias = Any  # whatever may stand behind a colon: a class, an alias, a union, a string
 
 NONE = type(None)
-_UNIONS: tuple[Any, ...] = (Union, types.UnionType)
+UNIONS: tuple[Any, ...] = (Union, types.UnionType)
 _PLAIN_MODULES = (builtins.__name__, "typing", "types", "collections", "collections.abc")
 
 
 def bare(annotation: Annotation) -> Annotation:
     """`annotation` without `Annotated` and without None: what two types are compared by."""
     stripped = _without_metadata(annotation)
-    if _origin(stripped) not in _UNIONS:
+    if origin_of(stripped) not in UNIONS:
         return stripped
     kept = tuple(argument for argument in get_args(stripped) if argument is not NONE)
     return Union[kept] if kept else NONE
@@ -35,15 +35,15 @@ def admits_none(annotation: Annotation) -> bool:
     if stripped is NONE or stripped is Any or stripped is object:
         return True
     arguments = get_args(stripped)
-    if _origin(stripped) in _UNIONS:
+    if origin_of(stripped) in UNIONS:
         return any(admits_none(argument) for argument in arguments)
-    return _origin(stripped) is Literal and None in arguments
+    return origin_of(stripped) is Literal and None in arguments
 
 
 def is_plain(annotation: Annotation) -> bool:
     """Whether a bare type is a builtin, a container, `Any`, or a union of such."""
-    origin = _origin(annotation)
-    if origin in _UNIONS:
+    origin = origin_of(annotation)
+    if origin in UNIONS:
         return all(is_plain(argument) for argument in get_args(annotation))
     if annotation is Any or origin is Literal:
         return True
@@ -57,17 +57,24 @@ def same_kind(declared: Annotation, wanted: Annotation) -> bool:
     """
     if declared == wanted or declared is Any or wanted is Any or wanted is object:
         return True
-    if get_args(declared) and get_args(wanted):
-        return False
-    return bool((_origin(declared) or declared) == (_origin(wanted) or wanted))
+    known, asked = _family(declared), _family(wanted)
+    return bool(known[0] == asked[0]) and not (known[1] and asked[1])
+
+
+def _family(annotation: Annotation) -> tuple[Annotation, Any]:
+    """A type without its arguments, and these; of a pydantic model `Page[int]`, which is a class, too."""
+    generic = annotation.__dict__.get("__pydantic_generic_metadata__") if isinstance(annotation, type) else None
+    if generic and generic["origin"] is not None:
+        return generic["origin"], generic["args"]
+    return origin_of(annotation) or annotation, get_args(annotation)
 
 
 def text(annotation: Annotation) -> str:
     """`annotation` as its author would write it."""
     if annotation is NONE or annotation is None:
         return "None"
-    origin, arguments = _origin(annotation), get_args(annotation)
-    if origin in _UNIONS:
+    origin, arguments = origin_of(annotation), get_args(annotation)
+    if origin in UNIONS:
         return " | ".join(text(argument) for argument in arguments)
     if isinstance(annotation, type) and origin is None:
         return annotation.__name__
@@ -76,7 +83,7 @@ def text(annotation: Annotation) -> str:
     return str(annotation).replace("typing.", "")
 
 
-def _origin(annotation: Annotation) -> Any:
+def origin_of(annotation: Annotation) -> Any:
     """`typing.get_origin`, typed as what it returns at run time."""
     return _get_origin(annotation)
 
@@ -84,10 +91,10 @@ def _origin(annotation: Annotation) -> Any:
 def _without_metadata(annotation: Annotation) -> Annotation:
     if annotation is None:
         return NONE
-    origin, arguments = _origin(annotation), get_args(annotation)
+    origin, arguments = origin_of(annotation), get_args(annotation)
     if origin is Annotated:
         return _without_metadata(arguments[0])
-    if origin in _UNIONS:
+    if origin in UNIONS:
         return Union[tuple(_without_metadata(argument) for argument in arguments)]
     if not isinstance(origin, type):
         return annotation

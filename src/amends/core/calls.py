@@ -117,7 +117,7 @@ class Call:
             if argument is None or argument.codec is None:
                 raise
             # Also what an author's own `__post_init__` raised.
-            raise undecodable(f'{self.where}, parameter "{argument.name}"', argument.codec.declared, error) from error
+            raise undecodable(f'{self.where}, parameter "{argument.name}"', argument.codec, error) from error
         return args, kwargs
 
     def _refuse_missing(self, argument: Argument) -> NoReturn:

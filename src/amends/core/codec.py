@@ -3,33 +3,73 @@
 A `Codec` serves one declared type. Rules of this file:
   * what is stored is known to decode: `encode` reads back what it wrote, with the very decoder
     that a recovery will use, so a wrong value fails where it was returned and not days later;
-  * what comes back is what was given. msgspec writes NaN as null and the key 1 as "1" without a
-    word; both are refused (AM2102, AM2103). A tuple in plain JSON comes back as a list: that is
-    JSON's nature and is let through;
-  * JSON only, never pickle: a person can read a journal, and reading runs no code.
+  * what comes back is what was given: what JSON or a validator would change is refused (`changes.py`);
+  * JSON only, never pickle: a person can read a journal, and reading runs no code;
+  * each record is written and read by its own library: models by pydantic (`models.py`), all others
+    by msgspec. A type whose records are all pydantic's is pydantic's as a whole; a model inside
+    another record reaches it through msgspec's hooks.
 
-Types: dataclass, msgspec Struct, TypedDict, NamedTuple, enum, plain JSON, and datetime, date,
-time, timedelta, Decimal, UUID, bytes as msgspec writes them.
+Types: dataclass, msgspec Struct, attrs class, pydantic v2 model, TypedDict, NamedTuple, enum, plain
+JSON, and datetime, date, time, timedelta, Decimal, UUID, bytes as msgspec writes them.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence, Set
-from typing import Any, cast
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Raw, inspect
 
 from ..errors import PayloadError
 from ..limits import PAYLOAD_BYTES_MAX
-from .annotations import Annotation, bare, text
+from .annotations import Annotation, bare, origin_of, text
+from .changes import refuse_changed, refuse_odd
+from .redaction import Path, paths_in
+from .shapes import (
+    classes_in,
+    has_fields,
+    hides_from_equality,
+    is_models,
+    is_models_dataclass,
+    is_record,
+    private_names,
+)
+
+if TYPE_CHECKING:
+    from .models import Models
 
 NULL = Raw(b"null")
-SUPPORTED = "a dataclass, msgspec Struct, TypedDict, NamedTuple, enum, or plain JSON"
+SUPPORTED = "a dataclass, msgspec Struct, attrs class, pydantic model, TypedDict, NamedTuple, enum, or plain JSON"
+SEALED = "$sealed"  # the only name in an encrypted payload (`sealing.py`), and in no other at the top
 
-_encode = msgspec.json.Encoder().encode
-_encode_ordered = msgspec.json.Encoder(order="deterministic").encode
+_DEEP = ("Circular reference", "depth exceeded", "recursion limit")  # pydantic has no class of its own for these
+_WHERE = re.compile(r"at `\$[^`]*`")
+
+
+def _foreign(value: Any) -> Any:
+    """A value that is somebody else's to write: msgspec's `enc_hook`."""
+    if not is_models(type(value)):
+        raise TypeError(f"Encoding objects of type {type(value).__name__} is unsupported")
+    from .models import models_of
+
+    kind: Any = type(value)
+    return models_of(kind).plain(value)
+
+
+def _compared(value: Any) -> Any:
+    """The same, as two values are compared: fields as they are, sets and times left to msgspec."""
+    if not is_models(type(value)):
+        raise TypeError(f"Encoding objects of type {type(value).__name__} is unsupported")
+    from .models import fields_as_they_are
+
+    return fields_as_they_are(value)
+
+
+_encode = msgspec.json.Encoder(enc_hook=_foreign).encode
+_encode_ordered = msgspec.json.Encoder(order="deterministic", enc_hook=_compared).encode
 
 
 class Codec:
@@ -41,20 +81,44 @@ class Codec:
     Attributes:
         declared: the annotation it was made for.
         decode_raw: decodes bytes or Raw without translating errors; for the hot path.
+        redacted: the paths of what people must not see of it.
 
     Raises:
         TypeError: the type cannot be stored; the message says which part of it, and the mend.
     """
 
-    __slots__ = ("_class", "_is_none", "declared", "decode_raw")
+    __slots__ = (
+        "_class", "_encode", "_is_none", "_models", "_thorough", "declared", "decode_raw", "redacted",
+    )  # fmt: skip
 
     def __init__(self, declared: Annotation) -> None:
-        _refuse_unsupported(declared)
         self.declared = declared
-        self.decode_raw: Callable[[bytes | Raw], Any] = msgspec.json.Decoder(declared).decode
+        self.decode_raw: Callable[[bytes | Raw], Any]
+        self._encode: Callable[[Any], bytes] = _encode
+        self._models: Models | None = None
+        if _is_all_models(declared):
+            from .models import Models
+
+            self._models = Models(declared)
+            self.decode_raw, self._encode = self._models.read, self._models.write
+        else:
+            self._use_msgspec(declared)
         stripped = bare(declared)
-        self._class: type | None = stripped if _is_record(stripped) else None
+        self._class: type | None = stripped if is_record(stripped) else None
         self._is_none = stripped is type(None)
+        self._thorough = any(map(hides_from_equality, classes_in(declared, deep=True)))
+        self.redacted: tuple[Path, ...] = paths_in(declared)
+
+    def _use_msgspec(self, declared: Annotation) -> None:
+        parts = _parts(declared)
+        hook: Callable[[type, Any], Any] | None = None
+        if any(isinstance(part, inspect.CustomType) for part in parts):
+            from .models import read_part
+
+            hook = read_part
+        self.decode_raw = msgspec.json.Decoder(declared, dec_hook=hook).decode
+        if any(private_names(getattr(part, "cls", None)) for part in parts):
+            self._encode = lambda value: _encode(_unfolded(value))
 
     def encode(self, value: Any, *, what: str = "value") -> Raw:
         """`value` as JSON that is known to decode as the declared type.
@@ -64,22 +128,37 @@ class Codec:
             what: what the value is and whose; it begins the error's message.
 
         Raises:
-            PayloadError: AM2101 to AM2107, as the table in `codes.py` says.
+            PayloadError: AM2101 to AM2107, AM2110 and AM2111, as the table in `codes.py` says.
         """
         if value is None and self._is_none:
             return NULL
-        written = _write(value, what)
+        written = self._write(value, what)
         try:
             back = self.decode_raw(written)
         except RecursionError as error:
             raise _too_deep(what) from error
         except Exception as error:
-            _refuse_changes(value, None, what)
-            raise self._wrong_type(value, what, str(error)) from error
-        if not _same(back, value):
+            if "recursion limit" in str(error):
+                raise _too_deep(what) from error
+            refuse_odd(value, None, what, _compared)
+            raise self._wrong_type(value, what, self._why(error)) from error
+        try:
+            same = back == value
+        except Exception:  # a broken `__eq__` counts as no
+            same = False
+        if not same or self._thorough or (self._models is not None and b"Infinity" in written):
             if self._class is not None and value is not None and not isinstance(value, self._class):
                 raise self._wrong_type(value, what, f"expected an instance of {self._class.__name__}")
-            _refuse_changes(value, back, what)
+            refuse_odd(value, back, what, _compared)
+            kind: Any = type(value)
+            if not is_record(type(back)) and (is_models(kind) or private_names(kind)):
+                return _own_codec(kind).encode(value, what=what)  # nothing is declared: its own type is
+            refuse_changed(value, back, what)
+        if type(back) is dict and SEALED in back:
+            raise PayloadError(
+                f'{what}: the name "{SEALED}" is how an encrypted payload begins; give the entry another name',
+                code="AM2111",
+            )
         return Raw(written)
 
     def decode(self, raw: bytes | Raw, *, what: str = "value") -> Any:
@@ -91,7 +170,20 @@ class Codec:
         try:
             return self.decode_raw(raw)
         except Exception as error:
-            raise undecodable(what, self.declared, error) from error
+            raise undecodable(what, self, error) from error
+
+    def decode_outside(self, raw: bytes | Raw, *, what: str = "value") -> Any:
+        """The value of JSON that somebody wrote by hand; of a pydantic model, with its aliases or its names.
+
+        Raises:
+            PayloadError: AM2107, it is not of the declared type.
+        """
+        try:
+            return self.decode_raw(raw) if self._models is None else self._models.read_outside(raw)
+        except Exception as error:
+            raise PayloadError(
+                f"{what} is not what the saga declares ({text(self.declared)}): {self._why(error)}", code="AM2107"
+            ) from error
 
     def canonical(self, raw: bytes | Raw, *, what: str = "value") -> bytes:
         """`raw` as this type writes it today, keys in order: equal payloads give equal bytes.
@@ -101,7 +193,34 @@ class Codec:
         """
         value = self.decode(raw, what=what)
         _write_out_defaults(value)
-        return _encode_ordered(value)
+        return _encode_ordered(_unfolded(value) if self._encode is not _encode and self._models is None else value)
+
+    def _write(self, value: Any, what: str) -> bytes:
+        try:
+            written = self._encode(value)
+        except RecursionError as error:
+            raise _too_deep(what) from error
+        except UnicodeEncodeError as error:
+            raise PayloadError(
+                f"{what}: a text is no valid Unicode ({error.reason}); mend it first", code="AM2104"
+            ) from error
+        except (TypeError, ValueError, OverflowError, AttributeError, msgspec.MsgspecError) as error:
+            raise _unwritable(what, error) from error
+        if len(written) > PAYLOAD_BYTES_MAX:
+            raise PayloadError(
+                f"{what}: {len(written)} bytes of JSON; at most {PAYLOAD_BYTES_MAX} are stored. "
+                f"Keep the bulk elsewhere and hand on its address",
+                code="AM2106",
+            )
+        return written
+
+    def _why(self, error: Exception) -> str:
+        """What a decoder complains of; of a type with secrets only where, for a message may quote the value."""
+        said = str(error)
+        if not self.redacted:
+            return said
+        found = _WHERE.search(said)
+        return f"not of the declared type {found[0] if found else 'somewhere'}"
 
     def _wrong_type(self, value: Any, what: str, why: str) -> PayloadError:
         return PayloadError(
@@ -137,91 +256,35 @@ class Codecs:
         return codec
 
 
-def undecodable(what: str, declared: Annotation, error: Exception) -> PayloadError:
+@lru_cache(maxsize=256)
+def _own_codec(kind: type) -> Codec:
+    return Codec(kind)
+
+
+def undecodable(what: str, codec: Codec, error: Exception) -> PayloadError:
     """The error for stored JSON that no longer decodes."""
     return PayloadError(
-        f"{what}: the stored JSON does not decode as {text(declared)}: {error}. "
+        f"{what}: the stored JSON does not decode as {text(codec.declared)}: {codec._why(error)}. "  # noqa: SLF001
         f"A field that older sagas lack needs a default; another meaning needs a new version of the saga",
         code="AM2108",
     )
 
 
-def _write(value: Any, what: str) -> bytes:
-    try:
-        written = _encode(value)
-    except RecursionError as error:
-        raise _too_deep(what) from error
-    except UnicodeEncodeError as error:
-        raise PayloadError(
-            f"{what}: a text is no valid Unicode ({error.reason}); mend it first", code="AM2104"
-        ) from error
-    except (TypeError, ValueError, OverflowError, msgspec.MsgspecError) as error:
-        raise PayloadError(f"{what}: {error}; give {SUPPORTED}", code="AM2101") from error
-    if len(written) > PAYLOAD_BYTES_MAX:
-        raise PayloadError(
-            f"{what}: {len(written)} bytes of JSON; at most {PAYLOAD_BYTES_MAX} are stored. "
-            f"Keep the bulk elsewhere and hand on its address",
-            code="AM2106",
-        )
-    return written
+def _unwritable(what: str, error: Exception) -> PayloadError:
+    said = str(error)
+    if any(words in said for words in _DEEP):
+        return _too_deep(what)
+    if "surrogates not allowed" in said:
+        return PayloadError(f"{what}: a text is no valid Unicode (half a surrogate pair); mend it first", code="AM2104")
+    return PayloadError(f"{what}: {said}; give {SUPPORTED}", code="AM2101")
 
 
 def _too_deep(what: str) -> PayloadError:
     return PayloadError(f"{what}: nested too deeply, or it holds itself; flatten it", code="AM2105")
 
 
-def _same(back: Any, value: Any) -> bool:
-    """Whether they are equal; a broken `__eq__` counts as no and leads to the thorough look."""
-    try:
-        return bool(back == value)
-    except Exception:
-        return False
-
-
-def _refuse_changes(value: Any, back: Any, what: str) -> None:
-    """Refuse what JSON would have changed without a word.
-
-    Raises:
-        PayloadError: AM2102 for a float that is not finite, AM2103 for keys that became texts.
-    """
-    before = msgspec.to_builtins(value)
-    if _has_odd_float(before):
-        raise PayloadError(f"{what}: NaN and infinity are no JSON; give None or a text", code="AM2102")
-    key = _changed_key(before, msgspec.to_builtins(back))
-    if key is not None:
-        raise PayloadError(
-            f"{what}: the key {key!r} of a dictionary would come back as text; "
-            f"use texts as keys, or declare the type, such as dict[{type(key).__name__}, ...]",
-            code="AM2103",
-        )
-
-
-def _has_odd_float(value: Any) -> bool:
-    if isinstance(value, float):
-        return not math.isfinite(value)
-    if isinstance(value, Mapping):
-        return any(_has_odd_float(each) for pair in value.items() for each in pair)
-    if isinstance(value, (Sequence, Set)) and not isinstance(value, (str, bytes, bytearray)):
-        return any(map(_has_odd_float, value))
-    return False
-
-
-def _changed_key(before: Any, after: Any) -> Any:
-    """The first key that is no text in `before` and is one in `after`; None when there is none."""
-    if isinstance(before, dict) and isinstance(after, dict):
-        for key, value in before.items():
-            if key not in after:
-                return None if isinstance(key, str) else key
-            found = _changed_key(value, after[key])
-            if found is not None:
-                return found
-    elif isinstance(before, (list, tuple)) and isinstance(after, (list, tuple)):
-        return next((key for key in map(_changed_key, before, after) if key is not None), None)
-    return None
-
-
 def _write_out_defaults(value: Any) -> None:
-    """Give every dataclass in a decoded value all of its fields.
+    """Give every dataclass in a decoded value all of its fields; attrs and pydantic give them by themselves.
 
     msgspec leaves a field that the JSON lacked to its class's default, and then does not write it:
     an input stored before the field existed would differ from the same input of today.
@@ -243,37 +306,86 @@ def _write_out_defaults(value: Any) -> None:
             _write_out_defaults(getattr(value, name, None))
 
 
-def _is_record(stripped: Annotation) -> bool:
-    """A dataclass or Struct: a class whose instances, and no dictionaries, are its values."""
-    if not isinstance(stripped, type):
+def _unfolded(value: Any) -> Any:
+    """A value whose attrs classes and dataclasses are dictionaries of all their fields, at every depth."""
+    kind = type(value)
+    names = getattr(kind, "__dataclass_fields__", ()) or [each.name for each in getattr(kind, "__attrs_attrs__", ())]
+    if names:
+        return {name: _unfolded(getattr(value, name)) for name in names if hasattr(value, name)}
+    if isinstance(value, dict):
+        return {name: _unfolded(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_unfolded(each) for each in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted(map(_unfolded, value), key=_encode_ordered)
+    return value
+
+
+# --- types ----------------------------------------------------------------------------------------
+
+
+def _is_all_models(declared: Annotation) -> bool:
+    """Whether pydantic can read and write the whole: it has records, and all of them are pydantic's."""
+    records = [kind for kind in classes_in(declared, deep=False) if has_fields(kind) or is_models(kind)]
+    if not records or not all(map(is_models, records)):
         return False
-    return issubclass(stripped, msgspec.Struct) or hasattr(stripped, "__dataclass_fields__")
+    for kind in classes_in(declared, deep=True):
+        if is_record(kind) and not (is_models(kind) or hasattr(kind, "__dataclass_fields__")):
+            raise TypeError(
+                f"{kind.__qualname__} stands in a pydantic model, which cannot store it; "
+                f"use a pydantic model or a dataclass there, or give it __get_pydantic_core_schema__"
+            )
+    return True
 
 
-def _refuse_unsupported(declared: Annotation) -> None:
-    """Refuse a type with a part that msgspec could write or read only with our help.
+def _parts(declared: Annotation) -> list[Any]:
+    """What msgspec makes of a type: its own description, and that of all that stands in it.
 
     Raises:
-        TypeError: saying which part, and the mend.
+        TypeError: msgspec cannot store some part of it, saying which, and the mend.
     """
     try:
-        description = inspect.type_info(declared)
+        waiting: list[Any] = [inspect.type_info(declared)]
     except NameError as error:
         raise TypeError(
             f"a field's annotation does not resolve ({error}): classes that name each other are defined at module level"
         ) from error
+    except NotImplementedError as error:
+        raise TypeError(
+            "an attrs default that takes self cannot be stored; set the field in __attrs_post_init__"
+        ) from error
     seen: set[int] = set()
-    waiting: list[Any] = [description]
+    parts = []
     while waiting:
         part = waiting.pop()
         if id(part) in seen:
             continue
         seen.add(id(part))
-        cls = cast("type | None", getattr(part, "cls", None))
-        if isinstance(part, inspect.CustomType) or hasattr(cls, "__attrs_attrs__"):
-            name = getattr(cls, "__qualname__", cls)
-            raise TypeError(f"{name} cannot be stored; use {SUPPORTED} (pydantic and attrs come with the next release)")
+        parts.append(part)
         for field in part.__struct_fields__:
             value = getattr(part, field)
             many = value if isinstance(value, tuple) else (value,)
             waiting.extend(each for each in many if isinstance(each, (inspect.Type, inspect.Field)))
+    _refuse_unsupported(parts)
+    return parts
+
+
+def _refuse_unsupported(parts: list[Any]) -> None:
+    """Raise TypeError for a part that nobody can write and read."""
+    kinds = [getattr(part, "cls", None) for part in parts]
+    for part, kind in zip(parts, kinds, strict=True):
+        name = getattr(kind, "__qualname__", kind)
+        if isinstance(part, inspect.CustomType) and not is_models(origin_of(kind) or kind):
+            raise TypeError(f"{name} cannot be stored; use {SUPPORTED}")
+        if is_models_dataclass(kind):
+            raise TypeError(
+                f"{name}, a dataclass of pydantic's, stands in a record that is not pydantic's, where nobody would "
+                f"validate it; make it a pydantic model, or a dataclass of the standard library"
+            )
+        if getattr(part, "encode_name", "") == SEALED:
+            raise TypeError(f'a field is named "{SEALED}", as an encrypted payload is; give it another name')
+        if private_names(kind) and any(isinstance(each, type) and issubclass(each, msgspec.Struct) for each in kinds):
+            raise TypeError(
+                f"{name} has the private field {private_names(kind)[0]}, and cannot be stored beside a msgspec "
+                f"Struct; rename the field, or make the Struct a dataclass or attrs class"
+            )

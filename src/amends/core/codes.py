@@ -54,6 +54,8 @@ Payloads, AM21xx
     AM2107  a value is not of the declared type
     AM2108  stored JSON does not decode as the declared type
     AM2109  a result is missing where a function cannot take None
+    AM2110  a value would come back changed: a private attribute, an excluded field, a validator
+    AM2111  plain JSON looks like an encrypted payload
 
 Rule of this file: a code is given out once. Its meaning may be said better, never changed.
 """

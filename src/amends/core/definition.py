@@ -161,6 +161,15 @@ class Saga(Generic[In, Out]):
         value: In = self._input.decode(raw, what=f'saga "{self.name}", input')
         return value
 
+    def read_input(self, json: bytes) -> In:
+        """The input that JSON from outside holds; a pydantic model's may bear its aliases.
+
+        Raises:
+            PayloadError: AM2107.
+        """
+        value: In = self._input.decode_outside(json, what=f'saga "{self.name}", input')
+        return value
+
     def canonical_input(self, raw: bytes | Raw) -> bytes:
         """A stored input as today's type writes it: what two starts of one key are compared by.
 

@@ -20,7 +20,7 @@ from ..core.events import Event
 from ..core.graph import Kind
 from ..core.state import SagaState
 from ..core.transitions import ENDS, SagaStatus
-from ..errors import AmendsError, Conflict, NotFound, PayloadError, StoreError, StoreUnavailable, UsageError
+from ..errors import AmendsError, Conflict, NotFound, StoreError, StoreUnavailable, UsageError
 from ..policies.durations import milliseconds
 from ..stores.base import CommandRow, Filter
 from . import calling
@@ -295,11 +295,7 @@ def events_of(state: SagaState, saga: Any, command: Command, now: int) -> list[E
 def _checked(saga: Any, index: int, given: Raw, what: str) -> Raw:
     """What came from outside, as the node's own type stores it."""
     codec = saga.bindings[index].payload
-    try:
-        value = codec.decode(given, what=what)
-    except PayloadError as error:
-        raise PayloadError(f"{what} is not what the saga declares: {error.__cause__}", code="AM2107") from error
-    checked: Raw = codec.encode(value, what=what)
+    checked: Raw = codec.encode(codec.decode_outside(given, what=what), what=what)
     return checked
 
 
