@@ -230,6 +230,19 @@ def history(
 
 
 @app.command(group=LOOK)
+def why(saga_id: Subject, /, *, at: str = "", common: Common = COMMON) -> int:
+    """Say in sentences why one saga stands where it stands, from its present to the first causes.
+
+    Parameters:
+        saga_id: The saga's id, or a bundle's file.
+        at: A past moment, as for show.
+    """
+    from .explaining import explain
+
+    return _await(explain(common, saga_id, at=at))
+
+
+@app.command(group=LOOK)
 def tail(
     *,
     follow: Annotated[bool, Parameter(alias="-f", negative="")] = False,

@@ -86,7 +86,7 @@ def _tell_more(limit: int) -> None:
 
 def _write_table(views: list[SagaView], limit: int) -> None:
     heads = ["ID", "STATUS", "NAME", "STEP", "STARTED", "WHY"]
-    now = _now()
+    now = present()
     rows = [_list_row(view, now) for view in views[:limit]]
     if rows:
         output.write(output.grid(heads, rows, room=output.width(), elastic=(5, 3, 2)))
@@ -109,7 +109,8 @@ def _list_row(view: SagaView, now: datetime) -> list[Text]:
     ]
 
 
-def _now() -> datetime:
+def present() -> datetime:
+    """What time it is."""
     return datetime.fromtimestamp(SystemClock().now_ms() / 1000, UTC)
 
 
@@ -118,7 +119,7 @@ def _now() -> datetime:
 
 async def show_saga(common: Common, said: str, *, at: str = "") -> int:
     """Print one saga, now or at a past moment: its timeline, and what a person may do about it now."""
-    now = _now()
+    now = present()
     then = moment(at, now) if at else None
     async with looking_at(common, said) as subject:
         view = await subject.orchestrator.get(subject.saga_id, at=then)
@@ -133,13 +134,13 @@ async def show_saga(common: Common, said: str, *, at: str = "") -> int:
             now = then if isinstance(then, datetime) else history[-1].at
             as_of = f"{iso(now)}, frame {view.seq} of {state.seq}"
         lines = timeline.draw(view, history, now=now, room=output.width(), as_of=as_of)
-        output.write([*lines, *_needs(view, found)])
+        output.write([*lines, *needs(view, found)])
     else:
         output.write_one(records.shown(view, found), common.output)
     return OK
 
 
-def _needs(view: SagaView, found: Sequence[Remedy]) -> list[Text]:
+def needs(view: SagaView, found: Sequence[Remedy]) -> list[Text]:
     """What waits for a person, and the lines that end it."""
     if not found:
         return []

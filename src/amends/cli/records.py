@@ -8,11 +8,12 @@
                "compensation_error", "reason", "due"}
     remedy    {"command", "means", "step"}: a command line that the saga's state allows; step "" for the whole
     entry     {"seq", "at", "event", "step", "details": {}}: one event of a history
+    reason    {"at", "seq", "step", "what", "because"}: one link of the chain that `why` prints, newest first
     tailed    {"position", "id", "name", "version"} and an entry: one event of any saga
     acted     {"id", "verb", "result": "applied" | "queued" | "refused", "status", "error"}
     started   {"id", "name", "status", "result", "cause", "errors": []}
 
-`list`, `history`, `tail`, and the verbs that take several ids print an array, or with `jsonl` one object a line.
+`list`, `history`, `tail`, `why`, and the verbs that take several ids print an array, or with `jsonl` one object a line.
 The others print one object. Statuses are words in lower case, times ISO 8601 in UTC with a `Z`, and what
 is not there is null, or "" for a text. Whole numbers of any size are exact.
 
@@ -26,6 +27,7 @@ from typing import Any
 
 from ..runtime.tailing import TailEntry
 from ..runtime.views import HistoryEntry, SagaView, StepView
+from ..runtime.why import Reason
 from .remedies import Remedy
 from .words import iso
 
@@ -99,6 +101,11 @@ def tailed(of: TailEntry) -> Record:
     """One event of any saga."""
     whose = {"position": of.position, "id": of.saga_id, "name": of.name, "version": of.version}
     return {**whose, **entry(of.entry)}
+
+
+def reason(of: Reason) -> Record:
+    """One link of a chain."""
+    return {"at": iso(of.at), "seq": of.seq, "step": of.step, "what": of.what, "because": of.because}
 
 
 def _moment(at_ms: int) -> str | None:

@@ -276,11 +276,16 @@ def draw(
     return [*heading(view, now, as_of), Text(), *rows(view, history, now=now, room=room or _ROOM)]
 
 
+def title(view: SagaView) -> Text:
+    """How it stands, and who it is."""
+    icon = SAGA_ICONS.get(view.status, UNSEEN)
+    line = Text(f"{icon} {word_of(view.status)}", f"bold {style_of(icon)}".strip())
+    line.append(f"  {safe(view.name)} v{view.version}  {safe(view.id)}", "default")
+    return line
+
+
 def heading(view: SagaView, now: datetime, as_of: str = "") -> list[Text]:
     """Who it is, how it stands and why."""
-    icon = SAGA_ICONS.get(view.status, UNSEEN)
-    title = Text(f"{icon} {word_of(view.status)}", f"bold {style_of(icon)}".strip())
-    title.append(f"  {safe(view.name)} v{view.version}  {safe(view.id)}", "default")
     ended = view.ended_at
     ago = since(view.started_at, now)
     took = f"took {length((ended - view.started_at).total_seconds())}" if ended else ago
@@ -299,7 +304,7 @@ def heading(view: SagaView, now: datetime, as_of: str = "") -> list[Text]:
         "key": safe(view.key),
         "correlation": "  ".join(f"{safe(name)}={safe(value)}" for name, value in view.correlation.items()),
     }
-    return [title, *(Text.assemble((f"  {name:<12}", "dim"), said) for name, said in facts.items() if said)]
+    return [title(view), *(Text.assemble((f"  {name:<12}", "dim"), said) for name, said in facts.items() if said)]
 
 
 def rows(view: SagaView, history: Sequence[HistoryEntry], *, now: datetime, room: int) -> list[Text]:

@@ -53,10 +53,12 @@ from .lease import Leader
 from .reading import Moment, Reader, has_outcome, outcome
 from .tailing import Tail, TailEntry, follow
 from .views import HistoryEntry, SagaView, view_of_summary
+from .why import Reason, why
 
 In = TypeVar("In")
 Out = TypeVar("Out")
 History = list[HistoryEntry]  # inside the class, `list` is the verb
+Reasons = list[Reason]
 _POLL_S = 0.05
 _POLL_MAX_S = 1.0
 
@@ -340,6 +342,11 @@ class Orchestrator:
         """Its journal, event by event, oldest first; `at` as in `get`. Raises NotFound."""
         self._check_open()
         return await self._reader.history(saga_id, at)
+
+    async def why(self, saga_id: str, *, at: Moment = None) -> Reasons:
+        """From its present to the first causes, newest first; `at` as in `get`. Raises NotFound."""
+        self._check_open()
+        return why(await self._reader.view(saga_id, at), await self._reader.history(saga_id, at))
 
     def follow(self, saga_id: str) -> AsyncIterator[HistoryEntry]:
         """Its journal, event by event, as it grows, until nothing is left to do for it. Raises NotFound."""
