@@ -42,6 +42,7 @@ sizes: $(READY)
 
 documents: $(READY)
 	@$(BIN)/python tools/make_diagrams.py --check
+	@$(BIN)/python tools/make_reference.py --check
 
 bench: $(READY) ## Sagas per second beside a bare group-commit loop, and the time of `import amends`
 	@$(BIN)/python bench/orchestrator.py $(ARGS)
@@ -56,6 +57,7 @@ format: $(READY) ## Format, and mend what ruff can mend
 
 docs: $(READY) ## Generate the pages that are generated, and build the site into site/
 	@$(BIN)/python tools/make_diagrams.py
+	@$(BIN)/python tools/make_reference.py
 	@$(BIN)/zensical build --strict --clean
 
 docs-serve: $(READY) ## The site at localhost:8000, rebuilt at each change

@@ -48,6 +48,7 @@ FENCE = re.compile(r"^(?P<indent> *)(?P<ticks>```+)(?P<language>[\w+-]*)(?P<rest
 TITLE = re.compile(r'title="([^"]+)"')
 MARKER = re.compile(r"^\s*<!--\s*(not run|fresh):\s*(\S.*?)\s*-->\s*$")
 COMMAND_SECONDS = 120
+BURIED = re.compile(r"bash: line \d+: +\d+ (Killed|Terminated)")  # what a shell without a person says of a job
 
 
 @dataclass
@@ -119,7 +120,7 @@ _KINDS = (
     (re.compile(r"\b\d\d:\d\d:\d\d(\.\d+)?\b"), "<time>"),
     (re.compile(r"\b\d+(\.\d+)?\s?(ms|s|m|h|d)\b"), "<length>"),
     (re.compile(r"\bfingerprint=[0-9a-f]{32}\b"), "fingerprint=<hash>"),
-    (re.compile(r"([━═─░▒▓█])\1*"), r"\1"),
+    (re.compile(r"[━═]+"), " "),  # a bar may be too short to be drawn
     (re.compile(r"\s+"), " "),
 )
 
@@ -182,9 +183,10 @@ class Shell:
             ["bash", "--norc", "--noprofile"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             text=True, encoding="utf-8", start_new_session=True,
         )  # fmt: skip
+        self.directory = "."
 
     def run(self, command: str) -> tuple[int, str]:
-        """Exit code and output of a command, which stays in the shell's history of `$?`."""
+        """Exit code and output of a command."""
         mark = "--end-of-the-command--"
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -192,14 +194,16 @@ class Shell:
         timer.start()
         # Standard input is the script itself, so a command must not read it.
         asked = f"{{ {command}\n}} </dev/null\n"
-        self._process.stdin.write(f"{asked}__code=$?; echo; echo {mark} $__code; (exit $__code)\n")
+        self._process.stdin.write(f'{asked}__code=$?; echo; echo {mark} $__code "$PWD"; (exit $__code)\n')
         self._process.stdin.flush()
         output = ""
         for line in self._process.stdout:
             if line.startswith(mark):
                 timer.cancel()
-                return int(line.split()[1]), output.removesuffix("\n")
-            output += line
+                _, code, self.directory = line.rstrip("\n").split(" ", 2)
+                return int(code), output.removesuffix("\n")
+            if not BURIED.match(line):
+                output += line
         timer.cancel()
         raise Failure(f"the shell ended, or took more than {COMMAND_SECONDS} s, in: {command}\n{output}")
 
@@ -210,11 +214,11 @@ class Shell:
     def close(self) -> None:
         """End it, and whatever it left running."""
         self._kill()
-        self._process.wait()
+        self._process.communicate()
 
 
 class Runner:
-    """Runs pages; the pages of one runner share the directory and the shell, each has its own namespace."""
+    """Runs pages; those of one runner share the directory and the shell, each has its own namespace and ids."""
 
     def __init__(self, *, fresh: bool = False) -> None:
         self.fresh = fresh
@@ -223,6 +227,7 @@ class Runner:
 
     def run(self, page: Page) -> None:
         """Run the blocks of a page. Raises Failure, with the place on the page."""
+        self.ids = {}
         module = types.ModuleType("__main__")
         sys.modules["__main__"] = module  # dataclasses and annotations look their module up
         with asyncio.Runner() as loop:
@@ -231,8 +236,9 @@ class Runner:
                     continue
                 where = f"{page.path}:{block.line}"
                 if block.title:
-                    Path(block.title).parent.mkdir(parents=True, exist_ok=True)
-                    Path(block.title).write_text(block.code + "\n", encoding="utf-8")
+                    file = Path(self.shell.directory, block.title)
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    file.write_text(block.code + "\n", encoding="utf-8")
                 elif block.language == "python":
                     self._python(block, where, str(page.path), module, loop)
                 elif block.language == "console":

@@ -63,6 +63,9 @@ notice has `event`, `at` (milliseconds since the epoch) and, where it is about a
     lease.lost                                it no longer may: another took the lease, or the store failed
     store.failed                              error: nothing more is acknowledged
 
+    AM2060  a subscriber is a coroutine function
+    AM2061  a pattern fits no event of the catalogue
+
 Rules of this file:
   * a subscriber is a plain function, called in the engine's own turn: it must return at once, and
     hands slow work to a queue or a thread of its own.

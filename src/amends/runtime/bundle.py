@@ -8,8 +8,10 @@
 The checksum is over the content without its white space, so a bundle may be indented on the way, and
 nothing else may change. Frames are the journal's own: what was redacted or sealed there is so here.
 
-    AM2070   it is no bundle                  AM2071   it is damaged, or ends too early
-    AM2072   a newer release wrote it         AM2073   what it holds does not belong together
+    AM2070  what should be a bundle is none
+    AM2071  a bundle is damaged, or ends too early
+    AM2072  a bundle was written by a newer release
+    AM2073  what a bundle holds does not belong together
 
 Rules of this file: bytes go in and come out; it opens no file and no database.
 """

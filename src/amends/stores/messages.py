@@ -4,6 +4,8 @@
     AM4102   a frame would leave a gap in its saga's journal
     AM4103   a definition's version is registered with another structure
     AM2201   a start key or name with a NUL character
+    AM2202   an address that is none, or names no file
+    AM2203   an address of a store that this release does not have
     AM6004   the lease is another's
     AM6024   the store is closed
 

@@ -1,0 +1,30 @@
+"""The stable codes of what can be wrong with a command line.
+
+Where and what, AM250x and AM251x
+    AM2501  pyproject.toml cannot be read, or says what cannot be
+    AM2502  a store in memory, which would end with the command
+    AM2510  no app is named
+    AM2511  an app is not written as module:object
+    AM2512  the app's module has no such object
+    AM2513  there is no such module
+    AM2514  the app holds no saga, or something that is none
+    AM2515  the app's own code raised while it was loaded
+Arguments, AM252x
+    AM2520  a correlation is not written as name=value
+    AM2521  a limit below 1
+    AM2522  an argument is no JSON
+    AM2523  the input is not what the saga takes
+The demo, AM253x
+    AM2530  the shop is not part of the installed package
+    AM2531  a package that the shop needs is missing
+Looking, AM255x
+    AM2550  an option is no length of time
+    AM2551  a bundle cannot be read
+    AM2552  a bundle is too large to be one
+    AM2553  following prints lines, and one JSON value was asked for
+    AM2554  a bundle's file is there already, or cannot be written
+Store, AM605x
+    AM6051  there is no such store
+
+Rule of this file: that of `core/codes.py`. A code is given out once.
+"""
