@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, List, Optional
+from typing import Annotated, Any, List, Optional, Protocol, runtime_checkable
 
 import pytest
 from msgspec import Raw
@@ -614,3 +614,12 @@ class TestCalls:
             size: int
 
         assert Saga("shop", use).input_type is Later
+
+    def test_a_protocol_by_which_no_object_can_be_told_is_refused_as_a_resource(self):
+        class Plain(Protocol): ...
+
+        @runtime_checkable
+        class Checkable(Protocol): ...
+
+        assert "@runtime_checkable" in refused("AM1211", charge, input=Order, resources=[Plain])
+        assert Saga("s", charge, input=Order, resources=[Checkable]).resources == (Checkable,)

@@ -25,7 +25,7 @@ Wiring, AM12xx
     AM1208  an annotation does not resolve
     AM1209  a type cannot be stored
     AM1210  a predicate or duration asks for the context
-    AM1211  a resource is no class, declared twice, or has the input's type
+    AM1211  a resource is no class, no checkable Protocol, declared twice, or has the input's type
 Pivot, AM13xx
     AM1301  two pivots on one path
     AM1302  a pivot below the top level

@@ -339,6 +339,12 @@ class _Wiring:
                     f"{where} holds {resource!r}; declare classes, and give the objects to the Orchestrator",
                     code="AM1211",
                 )
+            if getattr(resource, "_is_protocol", False) and not getattr(resource, "_is_runtime_protocol", False):
+                raise DefinitionError(
+                    f"{where} holds {resource.__name__}, a Protocol by which no object can be told; declare a class, or "
+                    f"put @runtime_checkable above the Protocol",
+                    code="AM1211",
+                )
             if resource in resources[:position]:
                 raise DefinitionError(
                     f"{where} holds {resource.__name__} twice; resources are told apart by type", code="AM1211"
