@@ -341,8 +341,8 @@ class _Wiring:
                 )
             if getattr(resource, "_is_protocol", False) and not getattr(resource, "_is_runtime_protocol", False):
                 raise DefinitionError(
-                    f"{where} holds {resource.__name__}, a Protocol by which no object can be told; declare a class, or "
-                    f"put @runtime_checkable above the Protocol",
+                    f"{where} holds {resource.__name__}, a Protocol by which no object can be told; declare a class, "
+                    f"or put @runtime_checkable above the Protocol",
                     code="AM1211",
                 )
             if resource in resources[:position]:
