@@ -224,6 +224,7 @@ class Runner:
         self.fresh = fresh
         self.shell = Shell()
         self.ids: dict[str, str] = {}
+        self.told = io.StringIO()  # one for all blocks: a log handler keeps the stream that it was given
 
     def run(self, page: Page) -> None:
         """Run the blocks of a page. Raises Failure, with the place on the page."""
@@ -252,10 +253,12 @@ class Runner:
     def _python(self, block: Block, where: str, name: str, module: types.ModuleType, loop: asyncio.Runner) -> None:
         # Empty lines in front make every line number that of the page.
         source = "\n" * (block.line - 1) + self._actual(block.code)
-        told, error = io.StringIO(), ""
+        error = ""
+        self.told.seek(0)
+        self.told.truncate()
         try:
             code = compile(source, name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-            with contextlib.redirect_stdout(told):
+            with contextlib.redirect_stdout(self.told):
                 if code.co_flags & inspect.CO_COROUTINE:
                     loop.run(_awaited(eval(code, module.__dict__)))
                 else:
@@ -264,8 +267,8 @@ class Runner:
             trace = "".join(traceback.format_exception(raised))
             error = "".join(traceback.format_exception_only(raised))
             if block.output is None:
-                raise Failure(f"{where}: the block raised\n{told.getvalue()}{trace}") from raised
-        self._compare(block, told.getvalue() + error, where)
+                raise Failure(f"{where}: the block raised\n{self.told.getvalue()}{trace}") from raised
+        self._compare(block, self.told.getvalue() + error, where)
 
     def _console(self, block: Block, where: str) -> None:
         steps: list[tuple[str, list[str]]] = []
