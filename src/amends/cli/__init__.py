@@ -4,6 +4,9 @@
     options    the options that all commands share, and where their values come from
     loading    from `--app module:object` to sagas and resources
     looking    list, show, history            acting   start and the verbs
+    tailing    tail, history --follow         explaining  why
+    drawing    graph                          exporting   export
+    subjects   a saga by its id, or a bundle  moments     --at, --since
     running    worker, demo                   exits    exit codes, and errors as people read them
     timeline   one saga, drawn                remedies which commands its state allows
     records    the JSON forms                 output   how anything reaches standard output

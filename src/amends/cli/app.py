@@ -263,6 +263,29 @@ def tail(
 
 
 @app.command(group=LOOK)
+def graph(
+    name: str = "",
+    /,
+    *,
+    version: Annotated[int, Parameter(show_default=False)] = 0,
+    format: Literal["text", "mermaid", "svg"] = "text",
+    saga: Subject = "",
+    common: Common = COMMON,
+) -> int:
+    """Draw a definition's graph; with --saga, with how each of its nodes stands.
+
+    Parameters:
+        name: The definition's name.
+        version: Its version; the highest when left out.
+        format: A tree for a terminal, a Mermaid flowchart, or an SVG picture.
+        saga: A saga's id, or a bundle's file.
+    """
+    from .drawing import graph as draw
+
+    return _await(draw(common, name, version=version, form=format, saga=saga))
+
+
+@app.command(group=LOOK)
 def export(
     saga_id: str,
     /,

@@ -30,6 +30,7 @@ _ASCII = str.maketrans(
     {
         "○": "o", "▸": ">", "◂": "<", "✓": "+", "↩": "<", "■": "#", "↻": "~", "…": ".", "✗": "x", "·": ".",
         "━": "=", "┃": "|", "┄": "-", "≈": "~", "═": "=", "║": "|", "●": "o", "└": "`", "─": "-",
+        "├": "|", "│": "|", "◆": "*", "◷": "@", "☾": "z", "≡": "#", "↳": ">",
     }
 )  # fmt: skip
 
@@ -73,6 +74,11 @@ async def write_all(records: AsyncIterator[Any], form: str) -> None:
             write_jsonl(record)
     else:
         write_json([record async for record in records])
+
+
+def write_text(said: str) -> None:
+    """Print a drawing as it is; without UTF-8 its signs become ASCII."""
+    _put(said if _utf8() else said.translate(_ASCII))
 
 
 def write_raw(data: bytes) -> None:
