@@ -23,7 +23,7 @@ import bare_loop
 
 from amends import Context, Orchestrator, Rejected, Saga, SagaCompensated, Step, step
 from amends.core.events import decode_frame
-from amends.stores.base import Filter
+from amends.core.filters import Filter
 from amends.stores.sqlite import SQLiteStore
 
 

@@ -6,6 +6,7 @@ The first split is by blame: your definition, your call, the business, the store
     ├── AmendsError                       the root of all that Amends raises
     │   ├── DefinitionError      AM1xxx   a saga that cannot run; raised when it is built
     │   ├── UsageError           AM2xxx   a call that cannot be served (also a ValueError)
+    │   │   ├── FilterError      AM203x   a text that is no filter; it marks the place
     │   │   └── PayloadError     AM21xx   a value that cannot be stored, or no longer decodes
     │   ├── NotFound             AM3xxx   no such saga, step or definition (also a LookupError)
     │   ├── Conflict             AM4001   not in this state; names the state and what it allows
@@ -60,6 +61,23 @@ class UsageError(AmendsError, ValueError):
     """A call that cannot be served as it was made."""
 
     code = "AM2000"
+
+
+class FilterError(UsageError):
+    """A text that is no filter; the message shows the text with a mark under what is wrong.
+
+    Attributes:
+        what: what is wrong, in one line.
+        pointer: the text, and a line with the mark; None when the text as a whole is meant.
+    """
+
+    code = "AM2030"
+
+    def __init__(self, what: str, *, pointer: tuple[str, str] | None = None, code: str | None = None) -> None:
+        lines = "".join(f"\n    {line}" for line in pointer or ())
+        super().__init__(f"filter: {what}{lines}", code=code)
+        self.what = what
+        self.pointer = pointer
 
 
 class PayloadError(UsageError):

@@ -61,7 +61,7 @@ def test_the_status_follows_the_journal(events, status):
 @pytest.mark.parametrize(
     ("event", "cause"),
     [
-        (e.TurnedBack("rejected", 1, "insufficient\n  funds"), "reserve_payment rejected: insufficient funds"),
+        (e.TurnedBack("rejected", 1, "insufficient\n  \0funds"), "reserve_payment rejected: insufficient funds"),
         (e.TurnedBack("unknown", 4), "capture_payment unknown"),
         (e.TurnedBack("timeout", 2), "approval timeout"),
         (e.TurnedBack("deadline"), "deadline"),

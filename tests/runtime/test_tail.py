@@ -7,10 +7,11 @@ import pytest
 
 from amends import NotFound, Orchestrator, Rejected, Saga, step, wait_for
 from amends.core import events as ev
+from amends.core.filters import where
 from amends.runtime import tailing
 from amends.runtime.reading import Reader
 from amends.runtime.tailing import Tail
-from amends.stores.base import Batch, Filter, FrameRow, Owner
+from amends.stores.base import Batch, FrameRow, Owner
 from amends.stores.memory import MemoryStore
 from amends.stores.projection import fold_row, matches, paths_of
 from amends.testing.journals import definition, saga_frames, story
@@ -81,7 +82,7 @@ def test_the_last_events_are_the_end_of_all_and_going_on_misses_nothing(monkeypa
 
 
 @pytest.mark.parametrize(
-    "which", [Filter(status=("requires_manual",)), Filter(name="order"), Filter(correlation=(("tour", "north"),))]
+    "which", [where(status=("requires_manual",)), where(name="order"), where(correlation=(("tour", "north"),))]
 )
 @pytest.mark.parametrize(("page", "kept"), [(1, 1), (3, 2), (500, 10_000)])
 def test_a_filter_judges_each_saga_as_it_stood_after_the_event(monkeypatch, which, page, kept):

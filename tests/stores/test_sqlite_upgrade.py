@@ -9,8 +9,8 @@ import sqlite3
 import msgspec
 import pytest
 
+from amends.core.filters import Filter
 from amends.core.summary import SHAPE, Summary, hold_of
-from amends.stores.base import Filter
 from amends.stores.sqlite import SQLiteStore
 from amends.stores.sqlite.schema import _MADE
 from amends.stores.sqlite.sql import migrations, statements

@@ -176,7 +176,7 @@ def _failed(summary: Summary, event: Any, at: int, paths: Sequence[str]) -> None
 
 
 def _line(text: str) -> str:
-    return " ".join(text.split())
+    return " ".join(text.replace("\0", " ").split())  # a NUL ends a text for SQL's JSON functions
 
 
 def _cause(head: str, tail: str) -> str:

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypedDict, cast
 
 from ..core.definition import Saga
+from ..core.filter_text import parse
+from ..core.filters import Filter, where
 from ..core.transitions import SagaStatus
 from ..errors import DefinitionError, UsageError
 from ..limits import CORRELATION_CHARS_MAX, CORRELATION_ENTRIES_MAX, KEY_CHARS_MAX, REASON_CHARS_MAX
-from ..stores.base import Filter
+from ..stores.base import GROUPS, GroupBy
 from .commands import Command
 from .settings import Settings
 
@@ -120,17 +122,40 @@ def checked_correlation(correlation: Mapping[str, str] | None) -> dict[str, str]
     return labels
 
 
+class Narrowing(TypedDict, total=False):
+    """The keyword arguments that narrow a list; each says what a term of a filter could say."""
+
+    status: SagaStatus | str | Iterable[SagaStatus | str]
+    name: str
+    key: str
+    hold: str
+    correlation: Mapping[str, str] | None
+    anomalous: bool | None
+    followup_failed: bool | None
+
+
 def filter_of(
-    status: SagaStatus | str | Iterable[SagaStatus | str], name: str, key: str, hold: str,
-    correlation: Mapping[str, str] | None, anomalous: bool | None, followup_failed: bool | None,
+    text: str | Filter = "", *, status: SagaStatus | str | Iterable[SagaStatus | str] = (), name: str = "",
+    key: str = "", hold: str = "", correlation: Mapping[str, str] | None = None, anomalous: bool | None = None,
+    followup_failed: bool | None = None,
 ) -> Filter:  # fmt: skip
-    """What a list is narrowed to. Raises UsageError for an unknown status."""
+    """What a list is narrowed to: the text's terms, and those of the keywords. Raises UsageError."""
     wanted = (status,) if isinstance(status, str) else tuple(status)
     for each in wanted:
         if each not in {known.value for known in SagaStatus}:
             known = ", ".join(SagaStatus)
             raise UsageError(f"list(status={each!r}): no such status; there are: {known}", code="AM2017")
-    return Filter(
-        status=tuple(str(each) for each in wanted), name=name, key=key, hold=hold,
-        correlation=tuple(sorted((correlation or {}).items())), anomalous=anomalous, followup_failed=followup_failed,
+    narrowed = where(
+        status=wanted, name=name, key=key, hold=hold, correlation=sorted((correlation or {}).items()),
+        anomalous=anomalous, followup_failed=followup_failed,
     )  # fmt: skip
+    said = text if isinstance(text, Filter) else parse(text)
+    return Filter((*narrowed.terms, *said.terms))
+
+
+def checked_groups(by: tuple[str, ...]) -> tuple[GroupBy, ...]:
+    """What a count is grouped by. Raises UsageError."""
+    for each in by or ("",):
+        if each not in GROUPS:
+            raise UsageError(f"count_by({each!r}): give one or several of {', '.join(GROUPS)}", code="AM2018")
+    return cast("tuple[GroupBy, ...]", tuple(dict.fromkeys(by)))

@@ -17,12 +17,13 @@ from msgspec import Raw
 
 from ..core import verbs
 from ..core.events import Event
+from ..core.filters import Filter, where
 from ..core.graph import Kind
 from ..core.state import SagaState
 from ..core.transitions import ENDS, SagaStatus
 from ..errors import AmendsError, Conflict, NotFound, StoreError, StoreUnavailable, UsageError
 from ..policies.durations import milliseconds
-from ..stores.base import CommandRow, Filter
+from ..stores.base import CommandRow
 from . import calling
 from .commands import Command, decode_command, encode_error
 
@@ -133,9 +134,9 @@ class Intake:
         stored = await self._engine.store.definitions()
         lacking = {row.name for row in stored if not self._has(row.name, row.version, row.fingerprint)}
         for name in sorted(lacking):
-            await self._look_over(Filter(status=_OPEN, name=name), here=False)
+            await self._look_over(where(status=_OPEN, name=name), here=False)
         if stored:
-            await self._look_over(Filter(hold="version"), here=True)
+            await self._look_over(where(hold="version"), here=True)
 
     async def _look_over(self, which: Filter, *, here: bool) -> None:
         """Take up those whose definition is, or is not, here: to be released, or held."""

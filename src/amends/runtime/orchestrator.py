@@ -14,28 +14,30 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from importlib.metadata import version
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar, overload
+from typing import Any, Literal, Self, TypeVar, Unpack, overload
 
 import msgspec
 
 from ..core import codec
 from ..core.definition import Saga
 from ..core.events import encode_frame
+from ..core.filters import Filter
 from ..core.ids import IdMaker
-from ..core.transitions import SagaStatus
 from ..errors import Conflict, NotFound, StoreError, StoreUnavailable, UsageError
 from ..limits import PAGE_MAX
 from ..observe.bus import Bus, Notice, Subscription
 from ..policies.durations import milliseconds
 from ..stores.address import open_address
-from ..stores.base import FrameRow, Lease, Store
+from ..stores.base import FrameRow, GroupBy, Lease, Store
 from ..stores.owner import this_process
 from . import bundle
 from .actor import Actor
 from .arguments import (
+    Narrowing,
     by_type,
     by_version,
     checked_correlation,
+    checked_groups,
     checked_id,
     checked_key,
     filter_of,
@@ -372,24 +374,21 @@ class Orchestrator:
         )
 
     async def list(
-        self,
-        *,
-        status: SagaStatus | str | Iterable[SagaStatus | str] = (),
-        name: str = "",
-        key: str = "",
-        hold: str = "",
-        correlation: Mapping[str, str] | None = None,
-        anomalous: bool | None = None,
-        followup_failed: bool | None = None,
-        limit: int | None = None,
+        self, filter: str | Filter = "", *, limit: int | None = None, **narrow: Unpack[Narrowing]
     ) -> AsyncIterator[SagaView]:
-        """Sagas, newest first; every argument narrows the list, `limit` ends it.
+        """Sagas, newest first.
+
+        Parameters:
+            filter: such as "status:compensating customer:ann waiting>1h"; the grammar is that of `core.filters`.
+            limit: at most so many.
+            narrow: what a filter says, as keywords: `status` (one or several), `name`, `key`, `hold`,
+                `correlation`, `anomalous`, `followup_failed`.
 
         Raises:
-            UsageError: no such status.
+            FilterError: the text is no filter. UsageError: no such status.
         """
         self._check_open()
-        which = filter_of(status, name, key, hold, correlation, anomalous, followup_failed)
+        which = self._which(filter, narrow)
         before, left = "", limit
         while left is None or left > 0:
             page = await self._store.summaries(
@@ -401,6 +400,28 @@ class Orchestrator:
                 return
             before = page[-1].saga_id
             left = None if left is None else left - len(page)
+
+    async def count(self, filter: str | Filter = "", **narrow: Unpack[Narrowing]) -> int:
+        """How many sagas `list` with the same arguments would give. Raises FilterError, UsageError."""
+        self._check_open()
+        return await self._store.count(self._which(filter, narrow))
+
+    async def count_by(
+        self, *by: GroupBy, filter: str | Filter = "", **narrow: Unpack[Narrowing]
+    ) -> dict[tuple[str | int, ...], int]:
+        """How many sagas fit, by the values of one or several fields: `{("running",): 3, ("completed",): 40}`.
+
+        Parameters:
+            by: "name", "version", "status", "hold" or "step", in the order of the keys.
+
+        Raises:
+            FilterError, UsageError.
+        """
+        self._check_open()
+        return dict(await self._store.tally(self._which(filter, narrow), checked_groups(by)))
+
+    def _which(self, filter: str | Filter, narrow: Narrowing) -> Filter:
+        return filter_of(filter, **narrow).at(self._clock.now_ms())
 
     async def _outcome(self, saga_id: str, known: Actor | None = None) -> Any:
         """Wait for an end (or a parking) and give or raise it; `known` is the actor it was started with."""

@@ -18,10 +18,11 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from ..core.events import decode_frame
+from ..core.filters import Filter
 from ..core.summary import Summary
 from ..errors import NotFound
 from ..limits import TAIL_PAGE_FRAMES, TAIL_SAGAS_KEPT, TAIL_SEARCH_FRAMES_MAX
-from ..stores.base import POSITION_END, Filter, FrameRow, JournalRow, Store
+from ..stores.base import POSITION_END, FrameRow, JournalRow, Store
 from ..stores.projection import fold_row, matches, paths_of
 from .reading import Reader
 from .views import HistoryEntry, history_of, when
@@ -115,7 +116,7 @@ class Tail:
             before = before if before is not None and before.seq == row.seq - 1 else None
             summary = self._summaries[row.saga_id] = fold_row(before, _plain(row), self._paths)
             self._summaries.move_to_end(row.saga_id)
-            if self._which is None or matches(summary, self._which):
+            if self._which is None or matches(summary, self._which.at(max(summary.updated, 1))):
                 found += [
                     TailEntry(row.position, row.saga_id, summary.name, summary.version, entry)
                     for entry in await self._told(row, summary)

@@ -27,11 +27,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol, get_args
 
 from msgspec import Struct
 
+from ..core.filters import Filter
 from ..core.summary import Summary
+
+GroupBy = Literal["name", "version", "status", "hold", "step"]
+GROUPS: tuple[GroupBy, ...] = get_args(GroupBy)  # what a tally groups by
+Tally = list[tuple[tuple[str | int, ...], int]]  # the values of the fields -> how many
 
 ASLEEP = 1 << 62  # the due time of a saga that only an outside command can wake
 POSITION_END = 1 << 62  # after every row of a journal
@@ -131,18 +136,6 @@ class Lease(Struct, frozen=True, array_like=True):
     expires: int
 
 
-class Filter(Struct, frozen=True, kw_only=True):
-    """Which sagas a list holds; empty fields do not restrict."""
-
-    status: tuple[str, ...] = ()
-    name: str = ""
-    key: str = ""
-    hold: str = ""
-    correlation: tuple[tuple[str, str], ...] = ()
-    anomalous: bool | None = None
-    followup_failed: bool | None = None
-
-
 class Store(Protocol):
     """What a backend offers. All verbs are coroutines but `close`, which may be called twice."""
 
@@ -240,3 +233,6 @@ class Store(Protocol):
 
     async def count(self, which: Filter) -> int:
         """How many summaries match; brings the projection up first."""
+
+    async def tally(self, which: Filter, by: Sequence[GroupBy]) -> Tally:
+        """How many summaries match, by the values of these fields, sorted by them; brings the projection up first."""

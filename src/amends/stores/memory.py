@@ -8,14 +8,16 @@ test can restart an orchestrator on the same store object. Nothing here awaits: 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections import Counter
 from collections.abc import Sequence
 
+from ..core.filters import Filter
 from ..core.summary import Summary
 from ..errors import Conflict
-from .base import Batch, CommandRow, DefinitionRow, Filter, FrameRow, JournalRow, KeyRow, Lease, OpenRow, Owner
+from .base import Batch, CommandRow, DefinitionRow, FrameRow, GroupBy, JournalRow, KeyRow, Lease, OpenRow, Owner, Tally
 from .messages import exists_already, gap_before, lease_lost, other_definition, refuse_nul, store_closed
 from .owner import is_gone
-from .projection import Paths, fold_row, matches, paths_of
+from .projection import Paths, fold_row, group_of, matches, paths_of
 
 
 class MemoryStore:
@@ -257,6 +259,13 @@ class MemoryStore:
         """How many summaries match."""
         await self.project(limit=len(self._log))
         return sum(matches(summary, which) for summary in self._summaries.values())
+
+    async def tally(self, which: Filter, by: Sequence[GroupBy]) -> Tally:
+        """How many summaries match, by the values of these fields."""
+        await self.project(limit=len(self._log))
+        found = [summary for summary in self._summaries.values() if matches(summary, which)]
+        groups = Counter(tuple(group_of(summary, field) for field in by) for summary in found)
+        return sorted(groups.items())
 
     # -- inside ----------------------------------------------------------------------------------
 

@@ -6,12 +6,15 @@ saga is listed as poison, and everybody else's list stays true.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from operator import ge, gt, le, lt
+from string import ascii_lowercase, ascii_uppercase
 
 from ..core.events import Started, decode_frame
+from ..core.filters import CORRELATION, Comparison, Filter, Match, Term, bound_of, fits
 from ..core.graph import structure_from
 from ..core.summary import Summary, fold_summary, fold_undecodable, hold_of
-from .base import DefinitionRow, Filter, FrameRow
+from .base import DefinitionRow, FrameRow, GroupBy
 
 Paths = dict[tuple[str, int], list[str]]
 
@@ -44,12 +47,82 @@ def fold_row(summary: Summary | None, row: FrameRow, paths: Mapping[tuple[str, i
 
 def matches(summary: Summary, which: Filter) -> bool:
     """Whether a summary is in the list that the filter asks for."""
-    return (
-        (not which.status or summary.status in which.status)
-        and (not which.name or summary.name == which.name)
-        and (not which.key or summary.key == which.key)
-        and (not which.hold or hold_of(summary) == which.hold)
-        and all(summary.correlation.get(key) == value for key, value in which.correlation)
-        and which.anomalous in (None, summary.anomalous)
-        and which.followup_failed in (None, summary.followup_failed)
-    )
+    return all(_holds(term, summary, which.now) is not term.negated for term in which.terms)
+
+
+def group_of(summary: Summary, field: GroupBy) -> str | int:
+    """The value that a tally groups the summary by."""
+    return _GROUP[field](summary)
+
+
+def _holds(term: Term, summary: Summary, now: int) -> bool:
+    if isinstance(term, Match):
+        return _MATCH[term.field](summary, term)
+    op, limit = bound_of(term, now)
+    number = _NUMBER[term.field](summary)
+    if term.field == "duration" and number:
+        number = (summary.ended or now) - number
+    elif number == 0 and term.unit != "number":
+        return False  # it has no such time
+    return _OPERATORS[op](number, limit)
+
+
+def _any_flag(summary: Summary, term: Match) -> bool:
+    return any(_FLAGS[value.text](summary) for value in term.values)
+
+
+def _cause(summary: Summary, term: Match) -> bool:
+    return any(value.text.translate(_SMALL) in summary.cause.translate(_SMALL) for value in term.values)
+
+
+def _correlation(summary: Summary, term: Match) -> bool:
+    value = summary.correlation.get(term.key)
+    return value is not None and fits(term.values, value)
+
+
+_SMALL = str.maketrans(ascii_uppercase, ascii_lowercase)  # which is what SQL's lower() does
+
+_MATCH: dict[str, Callable[[Summary, Match], bool]] = {
+    "status": lambda summary, term: fits(term.values, summary.status),
+    "hold": lambda summary, term: fits(term.values, hold_of(summary)),
+    "is": _any_flag,
+    "name": lambda summary, term: fits(term.values, summary.name),
+    "key": lambda summary, term: fits(term.values, summary.key),
+    "id": lambda summary, term: fits(term.values, summary.saga_id),
+    "step": lambda summary, term: fits(term.values, summary.step),
+    "failed": lambda summary, term: any(fits(term.values, step) for step in summary.failed),
+    "cause": _cause,
+    "version": lambda summary, term: fits(term.values, str(summary.version)),
+    CORRELATION: _correlation,
+}
+
+_FLAGS: dict[str, Callable[[Summary], bool]] = {
+    "ended": lambda summary: summary.ended > 0,
+    "waiting": lambda summary: hold_of(summary) != "",
+    "paused": lambda summary: summary.paused,
+    "anomalous": lambda summary: summary.anomalous,
+    "followup_failed": lambda summary: summary.followup_failed,
+    "turned_back": lambda summary: summary.turned_back,
+    "manual": lambda summary: summary.manual,
+    "intervened": lambda summary: summary.intervened,
+}
+
+_NUMBER: dict[str, Callable[[Summary], int]] = {
+    "started": lambda summary: summary.started,
+    "updated": lambda summary: summary.updated,
+    "ended": lambda summary: summary.ended,
+    "deadline": lambda summary: summary.deadline,
+    "waiting": lambda summary: summary.waiting_since,
+    "duration": lambda summary: summary.started,  # from when it counts
+    "version": lambda summary: summary.version,
+}
+
+_GROUP: dict[GroupBy, Callable[[Summary], str | int]] = {
+    "name": lambda summary: summary.name,
+    "version": lambda summary: summary.version,
+    "status": lambda summary: summary.status,
+    "hold": hold_of,
+    "step": lambda summary: summary.step,
+}
+
+_OPERATORS: dict[Comparison, Callable[[int, int], bool]] = {"<": lt, "<=": le, ">": gt, ">=": ge}

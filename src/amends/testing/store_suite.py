@@ -1,4 +1,4 @@
-"""The conformance suite of stores: every sentence of `stores/base.py`, as a test.
+"""The conformance suite of stores: every sentence of `stores/base.py`, as a test (those about lists: `list_suite`).
 
 Subclass it, and override `make`:
 
@@ -15,73 +15,18 @@ owners are of other hosts, so that nothing depends on this machine.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeVar
 
-from ..core import events as e
-from ..errors import AmendsError, Conflict, LeaseLost, StoreFailed, UsageError
+from ..errors import Conflict, LeaseLost, StoreFailed, UsageError
 from ..limits import BATCH_FRAMES_MAX, PAYLOAD_BYTES_MAX
-from ..stores.base import ASLEEP, POSITION_END, Batch, Filter, FrameRow, KeyRow, Lease, Owner, Store
-from .journals import NOW, definition, folded, saga_frames, story
-
-TTL = 10_000
-EVERYTHING = Filter()
-
-_Error = TypeVar("_Error", bound=AmendsError)
+from ..stores.base import ASLEEP, POSITION_END, Batch, FrameRow, KeyRow, Lease, Store
+from .journals import NOW, definition
+from .list_suite import ListSuite
+from .store_stage import TTL, leading, open_ids, owner, refused
 
 
-def owner(name: str) -> Owner:
-    """An owner that no process on this host is."""
-    return Owner(name, "another-host", "another-boot", 4_711, 1)
-
-
-async def refused(kind: type[_Error], call: Awaitable[Any]) -> _Error:
-    """The error of the given kind that the call must raise."""
-    try:
-        answer = await call
-    except kind as error:
-        return error
-    raise AssertionError(f"{kind.__name__} was not raised; the answer was {answer!r}")
-
-
-async def leading(store: Store, name: str = "first", now: int = NOW) -> Lease:
-    """The store's lease, which must be free."""
-    lease = await store.acquire(owner(name), ttl_ms=TTL, now=now)
-    assert lease is not None
-    return lease
-
-
-async def ids(store: Store, which: Filter = EVERYTHING, before: str = "", limit: int = 100) -> list[str]:
-    """The ids of a page of the list."""
-    return [summary.saga_id for summary in await store.summaries(which, before=before, limit=limit)]
-
-
-async def open_ids(store: Store, *, due_from: int = 0, due_before: int = ASLEEP + 1) -> list[str]:
-    """The ids of the open set, by number."""
-    rows = await store.open_sagas(after=0, due_from=due_from, due_before=due_before, limit=1_000)
-    return [row.saga_id for row in rows]
-
-
-class StoreSuite:
+class StoreSuite(ListSuite):
     """What every store must do. Override `make`."""
-
-    async def make(self, tmp_path: Path) -> Store:
-        """A new, empty, opened store."""
-        raise AssertionError("override make")
-
-    def run(self, tmp_path: Path, body: Callable[[Store], Awaitable[None]]) -> None:
-        """Run a test's body on a new store, and close it."""
-
-        async def main() -> None:
-            store = await self.make(tmp_path)
-            try:
-                await body(store)
-            finally:
-                store.close()
-
-        asyncio.run(main())
 
     # -- the journal -----------------------------------------------------------------------------
 
@@ -445,104 +390,6 @@ class StoreSuite:
             known = {(row.name, row.version): row for row in await store.definitions()}
             assert set(known) == {("trip", 1), ("order", 1), ("trip", 2)}
             assert known["order", 1] == definition("order")
-
-        self.run(tmp_path, body)
-
-    # -- the projection --------------------------------------------------------------------------
-
-    def test_the_projection_equals_the_fold_and_the_rebuild_however_the_journal_is_cut(self, tmp_path: Path) -> None:
-        definitions = [definition(), definition("order")]
-        expected = folded(story(), definitions)
-
-        for cut in (1, 2, 3, 5, 7, 100):
-
-            async def body(store: Store, cut: int = cut) -> None:
-                await store.register(definitions)
-                lease, rows = await leading(store), story()
-                for number, at in enumerate(range(0, len(rows), cut)):
-                    await store.commit(lease, Batch(number + 1, frames=rows[at : at + cut]))
-                    if number % 3 == 1:
-                        await store.project(limit=cut + 1)
-                assert await store.summaries(EVERYTHING, before="", limit=100) == expected
-                assert await store.project(limit=100) == 0
-                await store.rebuild()
-                assert await store.summaries(EVERYTHING, before="", limit=100) == expected
-
-            folder = tmp_path / str(cut)
-            folder.mkdir()
-            self.run(folder, body)
-
-    def test_project_folds_no_more_than_its_limit(self, tmp_path: Path) -> None:
-        async def body(store: Store) -> None:
-            await store.commit(await leading(store), Batch(1, frames=story()))
-            done = [await store.project(limit=4) for _ in range(len(story()) // 4 + 2)]
-            assert sum(done) == len(story())
-            assert max(done) == 4
-            assert done[-1] == 0
-
-        self.run(tmp_path, body)
-
-    def test_lists_are_filtered_by_every_field(self, tmp_path: Path) -> None:
-        async def body(store: Store) -> None:
-            await store.commit(await leading(store), Batch(1, frames=story()))
-            customer = ("customer", "ann@example.com")
-            for which, expected in (
-                (EVERYTHING, ["s6", "s5", "s4", "s3", "s2", "s1"]),
-                (Filter(status=("completed",)), ["s1"]),
-                (Filter(status=("completed", "compensated", "closed")), ["s2", "s1"]),
-                (Filter(name="order"), ["s6", "s5"]),
-                (Filter(name="order", status=("requires_manual",)), ["s5"]),
-                (Filter(key="k-5"), ["s5"]),
-                (Filter(hold="signal"), ["s3"]),
-                (Filter(hold="paused"), ["s4"]),
-                (Filter(hold="manual"), ["s5"]),
-                (Filter(hold="version"), ["s6"]),
-                (Filter(correlation=(customer,)), ["s3", "s2"]),
-                (Filter(correlation=(customer, ("tour", "north"))), ["s2"]),
-                (Filter(correlation=(("customer", "tour"),)), []),
-                (Filter(anomalous=True), ["s5"]),
-                (Filter(anomalous=False, name="order"), ["s6"]),
-                (Filter(followup_failed=True), []),
-                (Filter(name="' OR 1 = 1 --"), []),
-            ):
-                assert await ids(store, which) == expected, which
-                assert await store.count(which) == len(expected), which
-
-        self.run(tmp_path, body)
-
-    def test_lists_are_paged_newest_first(self, tmp_path: Path) -> None:
-        async def body(store: Store) -> None:
-            await store.commit(await leading(store), Batch(1, frames=story()))
-            assert await ids(store, limit=4) == ["s6", "s5", "s4", "s3"]
-            assert await ids(store, before="s3", limit=4) == ["s2", "s1"]
-            assert await ids(store, before="s1", limit=4) == []
-            assert await ids(store, Filter(name="trip"), before="s4", limit=2) == ["s3", "s2"]
-
-        self.run(tmp_path, body)
-
-    def test_a_list_never_lags_behind_what_this_store_was_told(self, tmp_path: Path) -> None:
-        async def body(store: Store) -> None:
-            lease = await leading(store)
-            first, second, third = saga_frames("a", [e.Began()], [e.Completed()])
-            await store.start(first, None)
-            assert [row.status for row in await store.summaries(EVERYTHING, before="", limit=9)] == ["scheduled"]
-            await store.commit(lease, Batch(1, frames=[second]))
-            assert await store.count(Filter(status=("running",))) == 1
-            await store.commit(lease, Batch(2, frames=[third]))
-            assert await store.count(Filter(status=("completed",))) == 1
-
-        self.run(tmp_path, body)
-
-    def test_a_frame_that_cannot_be_read_is_listed_as_poison_and_hides_nobody(self, tmp_path: Path) -> None:
-        async def body(store: Store) -> None:
-            good, bad = saga_frames("good"), saga_frames("bad", [e.Began()])
-            newer = FrameRow("bad", 3, b'[9,1,[["from-the-future",1]]]')
-            rows = [*bad, newer, FrameRow("worse", 1, b"\xff"), *good]
-            await store.commit(await leading(store), Batch(1, frames=rows))
-            assert await ids(store) == ["worse", "good", "bad"]
-            (row,) = await store.summaries(Filter(hold="poison", name="trip"), before="", limit=9)
-            assert (row.saga_id, row.seq, row.status) == ("bad", 3, "running")
-            assert "wire version 9" in row.cause
 
         self.run(tmp_path, body)
 

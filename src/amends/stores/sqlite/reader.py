@@ -15,12 +15,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from ...core.filters import Filter
 from ...core.summary import SHAPE, Summary, hold_of
-from ..base import CommandRow, DefinitionRow, Filter, FrameRow, JournalRow, KeyRow, Lease, OpenRow, Owner
+from ..base import CommandRow, DefinitionRow, FrameRow, GroupBy, JournalRow, KeyRow, Lease, OpenRow, Owner, Tally
 from ..owner import is_gone
 from ..projection import Paths, fold_row, paths_of
 from .faults import when_opening, when_reading
-from .filter import conditions
+from .filter import conditions, grouping
 from .sql import query
 
 _encode = msgspec.json.encode
@@ -30,6 +31,7 @@ _index = msgspec.json.Decoder(_Index)
 _positions = msgspec.json.Decoder(list[tuple[int, str, int, int]])
 _open_rows = msgspec.json.Decoder(list[OpenRow])
 _command_rows = msgspec.json.Decoder(list[tuple[int, str, str]])
+_tally = msgspec.json.Decoder(Tally)
 _summaries = msgspec.json.Decoder(list[Summary])
 
 
@@ -148,6 +150,13 @@ class Reader:
         text, values = conditions(which)
         with self._reading():
             return int(db.execute(query("count_summaries").replace("{conditions}", text), values).fetchone()[0])
+
+    def tally(self, db: sqlite3.Connection, which: Filter, by: Sequence[GroupBy]) -> Tally:
+        """How many summaries match, by the values of these fields."""
+        text, values = conditions(which)
+        sql = query("tally_summaries").replace("{groups}", grouping(by)).replace("{conditions}", text)
+        with self._reading():
+            return _tally.decode(db.execute(sql, values).fetchone()[0])
 
     # -- inside ----------------------------------------------------------------------------------
 

@@ -12,8 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from ...core.filters import Filter
 from ...core.summary import Summary
-from ..base import Batch, CommandRow, DefinitionRow, Filter, FrameRow, JournalRow, KeyRow, Lease, OpenRow, Owner
+from ..base import Batch, CommandRow, DefinitionRow, FrameRow, GroupBy, JournalRow, KeyRow, Lease, OpenRow, Owner, Tally
 from ..messages import refuse_nul, store_closed
 from .reader import Reader
 from .thread import ConnectionThread
@@ -169,6 +170,11 @@ class SQLiteStore:
         """How many summaries match; brings the projection up first."""
         await self._bring_up()
         return await self._read(lambda db: self._reader.count(db, which))
+
+    async def tally(self, which: Filter, by: Sequence[GroupBy]) -> Tally:
+        """How many summaries match, by the values of these fields; brings the projection up first."""
+        await self._bring_up()
+        return await self._read(lambda db: self._reader.tally(db, which, by))
 
     async def _bring_up(self) -> None:
         # Up to where the journal ends now, and no further: a busy writer must not hold a list up for ever.

@@ -20,19 +20,21 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ...core.filters import Filter
 from ...core.summary import Summary
 from ...errors import Conflict, LeaseLost, StoreFailed, StoreUnavailable
 from ...stores.base import (
     Batch,
     CommandRow,
     DefinitionRow,
-    Filter,
     FrameRow,
+    GroupBy,
     JournalRow,
     KeyRow,
     Lease,
     OpenRow,
     Owner,
+    Tally,
 )  # fmt: skip
 from .loop import Machine
 
@@ -308,6 +310,9 @@ class StoreLink:
 
     async def count(self, which: Filter) -> int:
         return await self._ask("read", lambda: self._store.count(which))
+
+    async def tally(self, which: Filter, by: Sequence[GroupBy]) -> Tally:
+        return await self._ask("read", lambda: self._store.tally(which, by))
 
 
 def _settle(answer: asyncio.Future[Any], found: Any) -> None:

@@ -15,8 +15,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from ...core.filters import Filter
 from ...errors import StoreError
-from ...stores.base import Filter
 from .faults import at_once
 from .hosts import LEASE_S, Host, Nemesis
 from .people import People

@@ -18,11 +18,11 @@ CREATE INDEX amends_summaries_of_shape_1 ON amends_summaries (saga_id) WHERE sha
 CREATE INDEX amends_summaries_started ON amends_summaries (started);
 CREATE INDEX amends_summaries_ended ON amends_summaries (ended) WHERE ended > 0;
 CREATE INDEX amends_summaries_waiting ON amends_summaries (waiting) WHERE waiting > 0;
-CREATE INDEX amends_summaries_anomalous ON amends_summaries (saga_id) WHERE anomalous = 1;
-CREATE INDEX amends_summaries_followup_failed ON amends_summaries (saga_id) WHERE followup_failed = 1;
-CREATE INDEX amends_summaries_paused ON amends_summaries (saga_id) WHERE paused = 1;
-CREATE INDEX amends_summaries_manual ON amends_summaries (saga_id) WHERE manual = 1;
-CREATE INDEX amends_summaries_intervened ON amends_summaries (saga_id) WHERE intervened = 1;
+CREATE INDEX amends_summaries_anomalous ON amends_summaries (anomalous, saga_id) WHERE anomalous = 1;
+CREATE INDEX amends_summaries_followup_failed ON amends_summaries (followup_failed, saga_id) WHERE followup_failed = 1;
+CREATE INDEX amends_summaries_paused ON amends_summaries (paused, saga_id) WHERE paused = 1;
+CREATE INDEX amends_summaries_manual ON amends_summaries (manual, saga_id) WHERE manual = 1;
+CREATE INDEX amends_summaries_intervened ON amends_summaries (intervened, saga_id) WHERE intervened = 1;
 
 -- The steps of each saga that ever failed.
 CREATE TABLE amends_failed (
