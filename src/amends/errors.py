@@ -64,7 +64,9 @@ class UsageError(AmendsError, ValueError):
 
 
 class FilterError(UsageError):
-    """A text that is no filter; the message shows the text with a mark under what is wrong.
+    """A text that is no filter.
+
+    The message shows the text with a mark under what is wrong.
 
     Attributes:
         what: what is wrong, in one line.

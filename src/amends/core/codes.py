@@ -45,12 +45,12 @@ Calls, AM20xx (those of the runtime stand there)
     AM2003  a header would hold a control character
     AM2004  a saga waits for no signal of that name
 Filters, AM203x
-    AM2030  a text, or a part of it, is no term
-    AM2031  there is no such field, and the name is too near to one to be a correlation key
-    AM2032  a field never has this value
-    AM2033  a quote is not closed, or a backslash escapes nothing
-    AM2034  a field does not take this operator
-    AM2035  the text, its terms or its values are over their limit
+    AM2030  FilterError  a text, or a part of it, is no term
+    AM2031  FilterError  there is no such field, and the name is too near to one to be a correlation key
+    AM2032  FilterError  a field never has this value
+    AM2033  FilterError  a quote is not closed, or a backslash escapes nothing
+    AM2034  FilterError  a field does not take this operator
+    AM2035  FilterError  the text, its terms or its values are over their limit
 Payloads, AM21xx
     AM2101  a value has a type that cannot be stored
     AM2102  a float is not finite

@@ -9,6 +9,7 @@ Verbs and arguments, AM201x
     AM2015  a signal's id is too long, or no plain text
     AM2016  a correlation has too many entries, or one that is no short text
     AM2017  a list asks for a status that there is not
+    AM2018  a count is grouped by what is no field to group by
 Orchestrator, AM202x
     AM2020  a setting is out of range
     AM2021  the orchestrator is not open
