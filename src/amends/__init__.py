@@ -13,9 +13,20 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .core.accepted import Accepted as Accepted
 from .core.context import Context as Context
 from .core.definition import Saga as Saga
-from .core.nodes import choose as choose, parallel as parallel, sleep as sleep, wait_for as wait_for, when as when
+from .core.nodes import (
+    call as call,
+    choose as choose,
+    each as each,
+    first_of as first_of,
+    parallel as parallel,
+    sleep as sleep,
+    wait_for as wait_for,
+    when as when,
+)
+from .core.refusals import Refusal as Refusal, Refusals as Refusals
 from .core.steps import Step as Step, step as step
 from .core.transitions import SagaStatus as SagaStatus, StepStatus as StepStatus
 from .errors import (
@@ -54,6 +65,7 @@ _WHEN_ASKED_FOR = {
 }
 
 __all__ = [
+    "Accepted",
     "AmendsError",
     "Conflict",
     "Context",
@@ -66,6 +78,8 @@ __all__ = [
     "NotSent",
     "Orchestrator",
     "PayloadError",
+    "Refusal",
+    "Refusals",
     "Rejected",
     "Retry",
     "Saga",
@@ -79,7 +93,10 @@ __all__ = [
     "StepView",
     "StoreError",
     "UsageError",
+    "call",
     "choose",
+    "each",
+    "first_of",
     "parallel",
     "sleep",
     "start_in_transaction",

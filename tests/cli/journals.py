@@ -172,7 +172,7 @@ def folded(journal):
     for seq, frame in enumerate(frames, 1):
         fold_frame(state, frame)
         summary = fold_summary(summary, frame.events[0].saga_id if seq == 1 else summary.saga_id, frame, seq, paths)
-    return state, view_of(summary, state, None), history_of(book_trip.graph, list(enumerate(frames, 1)))
+    return state, view_of(summary, state, None), history_of(state.path_of, list(enumerate(frames, 1)))
 
 
 def write(path, *journals):

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from amends.core.graph import Graph, Kind, Node, Policy
+from amends.core.graph import Graph, Kind, Node, Policy, shaped
 from amends.policies.retry import Retry
 
 BACKOFF = 1_000
@@ -75,10 +75,11 @@ def graph(
     building.follow_up = True
     after_completed = building.sequence(completed, -1, 0) if completed else -1
     after_compensated = building.sequence(compensated, -1, 0) if compensated else -1
-    return Graph(
+    saga = Graph(
         "saga", 1, tuple(n for n in building.nodes if n), tuple(building.policies), root, after_completed,
         after_compensated, result=-1, deadline_ms=DEADLINE if deadline else 0,
     )  # fmt: skip
+    return shaped(saga)
 
 
 class _Building:

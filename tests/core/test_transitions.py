@@ -25,7 +25,12 @@ from tests.core.enumerator import clone, contents
 from tests.core.graphs import graph, parallel, step
 from tests.core.rules.driver import START, Run
 
-STRUCTURAL = {"entered", "undo_entered", "ended:late"}  # pseudo-events, declared in transitions.py
+STRUCTURAL = {
+    "entered",
+    "undo_entered",
+    "alternative_undone",
+    "ended:late",
+}  # pseudo-events, declared in transitions.py
 TABLES = [
     pytest.param(SAGA_TRANSITIONS, SagaStatus, SagaStatus.SCHEDULED, id="saga"),
     pytest.param(STEP_TRANSITIONS, StepStatus, StepStatus.PENDING, id="step"),

@@ -39,6 +39,18 @@ class Client:
     """A resource."""
 
 
+class Given:
+    """What a function sees, without a saga around it."""
+
+    def __init__(self, input, result):
+        self._input = input
+        self.result = result
+
+    def input(self, call):
+        assert call == -1
+        return self._input
+
+
 def makes(name: str, returns: Any, **options: Any) -> Any:
     """A step of that name whose one parameter takes the input."""
 
@@ -114,9 +126,9 @@ class TestTheFirstRuleThatFits:
 
         saga = Saga("shop", optional, use, input=Order)
         call = saga.bindings[saga.graph.find("use")].action
-        assert call.arguments(b"{}", lambda _: None) == ([None], {})
-        assert call.arguments(b"{}", lambda _: Raw(b"null")) == ([None], {})
-        assert call.arguments(b"{}", lambda _: Raw(b'{"payment_id":"p"}')) == ([Payment("p")], {})
+        assert call.arguments(Given(b"{}", lambda _: None)) == ([None], {})
+        assert call.arguments(Given(b"{}", lambda _: Raw(b"null"))) == ([None], {})
+        assert call.arguments(Given(b"{}", lambda _: Raw(b'{"payment_id":"p"}'))) == ([Payment("p")], {})
 
     def test_a_result_is_found_by_its_type_when_one_earlier_step_gives_it(self):
         @step
@@ -140,7 +152,9 @@ class TestTheFirstRuleThatFits:
         saga = Saga("shop", use, input=Order, resources=[Client])
         assert wired(saga, "use") == {"client": ("RESOURCE", ""), "order": ("INPUT", "")}
         client = Client()
-        args, _ = saga.bindings[1].action.arguments(b'{"order_id":"o"}', lambda _: None, resources={Client: client})
+        args, _ = saga.bindings[1].action.arguments(
+            Given(b'{"order_id":"o"}', lambda _: None), resources={Client: client}
+        )
         assert args == [client, Order("o")]
 
     def test_what_nothing_fits_keeps_its_default_and_later_ones_go_by_name(self):
@@ -153,7 +167,7 @@ class TestTheFirstRuleThatFits:
         saga = Saga("shop", charge, use, use_too, input=Order)
         for path in ("use", "use_too"):
             call = saga.bindings[saga.graph.find(path)].action
-            args, kwargs = call.arguments(b'{"order_id":"o"}', lambda _: Raw(b'{"payment_id":"p"}'))
+            args, kwargs = call.arguments(Given(b'{"order_id":"o"}', lambda _: Raw(b'{"payment_id":"p"}')))
             assert (args, kwargs) == ([Order("o")], {"paid": Payment("p")})
 
     def test_annotated_and_none_are_stripped_and_old_aliases_are_their_builtins(self):
@@ -248,7 +262,7 @@ class TestCompensationsAndProbes:
 
         saga = Saga("shop", mine, input=Order)
         assert not saga.graph.nodes[1].needs_result
-        assert saga.bindings[1].compensation.arguments(b"{}", lambda _: None, None) == ([None], {})
+        assert saga.bindings[1].compensation.arguments(Given(b"{}", lambda _: None), None) == ([None], {})
 
     def test_a_compensation_cannot_read_a_later_result(self):
         mine = makes("mine", Payment)
@@ -294,7 +308,7 @@ class TestCompensationsAndProbes:
 
         saga = Saga("shop", charge, use, input=Order)
         with pytest.raises(PayloadError, match='AM2109.*step "use".*charge'):
-            saga.bindings[2].action.arguments(b"{}", lambda _: None)
+            saga.bindings[2].action.arguments(Given(b"{}", lambda _: None))
 
 
 class TestAssignedOnEveryPath:
@@ -371,7 +385,7 @@ class TestPredicatesAndDurations:
     def test_a_lambda_takes_the_input_decoded_by_its_type(self):
         saga = Saga("shop", choose(when(lambda order: order.total > 5, pack)), input=Order)
         (call,) = saga.bindings[1].predicates
-        args, kwargs = call.arguments(b'{"order_id":"o","total":6}', lambda _: None)
+        args, kwargs = call.arguments(Given(b'{"order_id":"o","total":6}', lambda _: None))
         assert call.function(*args, **kwargs) is True
 
     def test_a_duration_is_wired_the_same_way(self):
@@ -379,7 +393,7 @@ class TestPredicatesAndDurations:
         assert saga.graph.nodes[2].computed
         assert saga.graph.nodes[1].read
         call = saga.bindings[2].duration
-        assert call.arguments(b"{}", lambda _: Raw(b"7")) == ([7], {})
+        assert call.arguments(Given(b"{}", lambda _: Raw(b"7"))) == ([7], {})
 
     def test_neither_takes_a_context(self):
         def over(order: Order, ctx: Context) -> bool:
@@ -558,8 +572,8 @@ class TestCalls:
         saga = Saga("shop", use)
         raw = saga.encode_input({"items": [1]})
         call, ctx = saga.bindings[1].action, Context()
-        (first, got), _ = call.arguments(raw, lambda _: None, None, ctx)
-        (second, _), _ = call.arguments(raw, lambda _: None, None, ctx)
+        (first, got), _ = call.arguments(Given(raw, lambda _: None), None, ctx)
+        (second, _), _ = call.arguments(Given(raw, lambda _: None), None, ctx)
         assert first == second == {"items": [1]}
         assert first["items"] is not second["items"]
         assert got is ctx
@@ -570,7 +584,7 @@ class TestCalls:
 
         saga = Saga("shop", use)
         with pytest.raises(PayloadError, match='AM2108.*saga "shop", step "use", action, parameter "order".*Order'):
-            saga.bindings[1].action.arguments(b'{"order_id":5}', lambda _: None)
+            saga.bindings[1].action.arguments(Given(b'{"order_id":5}', lambda _: None))
 
     def test_an_error_of_the_author_s_own_constructor_is_a_payload_error_too(self):
         @dataclass
@@ -584,7 +598,7 @@ class TestCalls:
         def use(order: Picky): ...
 
         with pytest.raises(PayloadError, match="AM2108"):
-            Saga("shop", use).bindings[1].action.arguments(b'{"size":1}', lambda _: None)
+            Saga("shop", use).bindings[1].action.arguments(Given(b'{"size":1}', lambda _: None))
 
     def test_local_classes_resolve_under_future_annotations(self):
         @dataclass

@@ -89,6 +89,16 @@ CURRENT: list[e.Event] = [
     e.Skipped(3, reason="written off", actor="ada"),
     e.Paused(reason="incident 12", actor="ada"),
     e.Resumed(reason="incident over", actor="ada"),
+    e.ActionAccepted(3, due=1700000060000, until=1700000090000, every_ms=60000, poll="shop:arrived", token=JSON),
+    e.PollStarted(3, undo=True),
+    e.PollPending(3, due=1700000060000, every_ms=60000, undo=True, error="bank is down", token=JSON),
+    e.PollCut(3, due=1700000060000, undo=True, cause="shutdown"),
+    e.CompensationAccepted(3, due=1700000060000, until=1700000090000, every_ms=60000, poll="shop:arrived", token=JSON),
+    e.ItemsListed(3, items=[JSON], limit=8, first=12, body=4, size=2),
+    e.CallEntered(3, input=JSON),
+    e.AlternativeStarted(3, position=1),
+    e.AlternativeFailed(3, cause="rejected", step=4, message="no card"),
+    e.FirstOfFailed(3),
 ]
 
 # Each event that has defaults; its line lacks them, and here they are spelled out.
@@ -105,6 +115,13 @@ OLDER: list[e.Event] = [
         correlation={},
     ),
     e.TurnedBack(cause="deadline", node=-1, message=""),
+    e.ActionAccepted(3, due=1700000060000, until=1700000090000, every_ms=60000, poll="", token=Raw(b"null")),
+    e.PollStarted(3, undo=False),
+    e.PollPending(3, due=1700000060000, every_ms=60000, undo=False, error="", token=Raw(b"null")),
+    e.PollCut(3, due=1700000060000, undo=False, cause="crash"),
+    e.CompensationAccepted(3, due=1700000060000, until=1700000090000, every_ms=60000, poll="", token=Raw(b"null")),
+    e.CallEntered(3, input=Raw(b"null")),
+    e.AlternativeFailed(3, cause="rejected", step=4, message=""),
     e.Closed(stays=[]),
     e.FollowUpsEnded(failed=False),
     e.Held(reason="poison", message=""),
@@ -147,7 +164,11 @@ def pairs(name: str, events: list[e.Event]) -> list[tuple[bytes, e.Event]]:
 def plain(event: e.Event) -> tuple[type, list[object]]:
     """Comparable: `Raw` compares by identity."""
     values = [getattr(event, field) for field in event.__struct_fields__]
-    return type(event), [bytes(value) if isinstance(value, Raw) else value for value in values]
+    return type(event), [_plain(value) for value in values]
+
+
+def _plain(value: object) -> object:
+    return list(map(_plain, value)) if isinstance(value, list) else bytes(value) if isinstance(value, Raw) else value
 
 
 def name_of(event: e.Event) -> str:

@@ -18,7 +18,7 @@ def frame(at: int, *events: e.Event) -> e.Frame:
 
 
 def tell(translator: Translator, at: int, *events: e.Event, saga_id: str = "s1") -> list[Notice]:
-    return list(translator.translate(saga_id, "trip", 3, CORRELATION, PATHS, frame(at, *events)))
+    return list(translator.translate(saga_id, "trip", 3, CORRELATION, PATHS.__getitem__, frame(at, *events)))
 
 
 def story(*frames: tuple[int, e.Event]) -> list[Notice]:

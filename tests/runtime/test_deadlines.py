@@ -185,7 +185,7 @@ async def test_past_the_pivot_the_deadline_ends_retries_and_asks_for_a_person(gr
     async def ship(order: Order) -> None:
         raise RuntimeError("no courier")
 
-    saga = Saga("forward", capture, ship, deadline="60ms")
+    saga = Saga("forward", capture, ship, deadline="600ms")
     async with ground.orchestrator(saga) as orchestrator:
         handle = await orchestrator.start(saga, Order())
         with pytest.raises(SagaRequiresManual):

@@ -145,7 +145,9 @@ def looked_at(run):
     summary, paths = None, [node.path for node in run.graph.nodes]
     for seq, frame in enumerate(run.frames, 1):
         summary = fold_summary(summary, "s", frame, seq, paths)
-    return view_of(summary, load(run.graph, run.frames), None), history_of(run.graph, list(enumerate(run.frames, 1)))
+    return view_of(summary, load(run.graph, run.frames), None), history_of(
+        run.graph.paths.__getitem__, list(enumerate(run.frames, 1))
+    )
 
 
 def told(run):

@@ -45,15 +45,17 @@ def remedies(state: SagaState, *, now_ms: int, store: str = "") -> list[Remedy]:
     """
     place = f" --store {shlex.quote(store)}" if store else ""
     found = []
-    for node in state.nodes:
-        slot = state.slots[node.index]
+    for index, slot in enumerate(state.slots):
         if slot is None:
             continue
-        if node.kind is Kind.STEP and (slot.status in STUCK or slot.status in BACKING_OFF):
-            found += _of_step(state, node.index, place)
-        if node.kind is Kind.WAIT and slot.status is StepStatus.WAITING:
-            line = f"amends signal {state.saga_id} {shlex.quote(node.signal)} JSON{place}"
-            found.append(Remedy(line, "hand over what it waits for", node.path))
+        kind = state.nodes[index].kind
+        if kind is Kind.STEP and (slot.status in STUCK or slot.status in BACKING_OFF):
+            found += _of_step(state, index, place)
+        if kind is Kind.WAIT and slot.status is StepStatus.WAITING:
+            # In an `each` or a `call` its own path is meant; the plain name wakes the one that has waited longest.
+            path = state.path_of(index)
+            line = f"amends signal {state.saga_id} {shlex.quote(path)} JSON{place}"
+            found.append(Remedy(line, "hand over what it waits for", path))
     waiting = found or state.stuck or state.paused or any(each in BACKING_OFF for each in _statuses(state))
     return found + _of_saga(state, now_ms, place) if waiting else []
 
@@ -63,9 +65,9 @@ def _statuses(state: SagaState) -> list[StepStatus]:
 
 
 def _of_step(state: SagaState, index: int, place: str) -> list[Remedy]:
-    path = state.nodes[index].path
+    path = state.path_of(index)
     words = f"{state.saga_id} {shlex.quote(path)}"
-    done, not_done, skipped = _MEANINGS[state.back]
+    done, not_done, skipped = _MEANINGS[state.turned(index)]
     lines = []
     result = _allowed(lambda: verbs.resolve(state, index, "done", None, "?", ""))
     if result == "with a result":
@@ -90,7 +92,7 @@ _MEANINGS = {
         "its action never took effect",
         "leave it out; the saga ends closed",
     ),
-}  # by whether the saga has turned back
+}  # by whether it is on its way back
 
 
 def _of_saga(state: SagaState, now_ms: int, place: str) -> list[Remedy]:

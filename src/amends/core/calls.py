@@ -17,6 +17,7 @@ from msgspec import Raw
 from ..errors import PayloadError
 from .codec import Codec, undecodable
 from .context import Context
+from .seen import Seen
 
 _NO_RESOURCES: Mapping[type, Any] = MappingProxyType({})
 
@@ -29,18 +30,20 @@ class Source(IntEnum):
     RESULT = 2
     OWN_RESULT = 3
     RESOURCE = 4
+    ITEM = 5
+    REFUSALS = 6
 
 
 # Plain names, for looking a member up on its class costs as much as decoding a small payload.
-_CONTEXT, _INPUT, _RESULT, _OWN_RESULT, _RESOURCE = Source
+_CONTEXT, _INPUT, _RESULT, _OWN_RESULT, _RESOURCE, _ITEM, _REFUSALS = Source
 
 
 @dataclass(frozen=True, slots=True)
 class Argument:
     """One parameter's source.
 
-    `node` is the index for RESULT and OWN_RESULT, `codec` decodes all but CONTEXT and RESOURCE,
-    `resource` is the type for RESOURCE.
+    `node` is the index for RESULT and OWN_RESULT, that of the EACH for ITEM, that of the CALL for INPUT
+    (-1: the saga's); `codec` decodes these; `resource` is the type for RESOURCE.
     """
 
     name: str
@@ -70,8 +73,7 @@ class Call:
 
     def arguments(
         self,
-        input: bytes | Raw,
-        result_of: Callable[[int], bytes | Raw | None],
+        seen: Seen,
         own: bytes | Raw | None = None,
         context: Context | None = None,
         resources: Mapping[type, Any] = _NO_RESOURCES,
@@ -79,8 +81,7 @@ class Call:
         """The positional and keyword arguments of one call, decoded anew.
 
         Parameters:
-            input: the saga's input as stored.
-            result_of: the stored result of a node by index, None when it is not assigned.
+            seen: the stored inputs, results and items, from where the function's node stands.
             own: the stored result of the step itself, for its compensation; None when unknown.
             context: the context; None for predicates and durations.
             resources: what the orchestrator was given, by type.
@@ -99,8 +100,16 @@ class Call:
                     value = context
                 elif source is _RESOURCE:
                     value = resources[argument.resource]  # type: ignore[index]
+                elif source is _REFUSALS:
+                    value = seen.refusals()
                 else:
-                    raw = input if source is _INPUT else own if source is _OWN_RESULT else result_of(argument.node)
+                    raw: bytes | Raw | None
+                    if source is _INPUT:
+                        raw = seen.input(argument.node)
+                    elif source is _RESULT:
+                        raw = seen.result(argument.node)
+                    else:
+                        raw = own if source is _OWN_RESULT else seen.item(argument.node)
                     if raw is not None:
                         value = argument.codec.decode_raw(raw)  # type: ignore[union-attr]
                     elif argument.takes_none:
@@ -137,5 +146,9 @@ class Binding:
     probe: Call | None = None
     predicates: tuple[Call, ...] = ()  # of a CHOOSE, one for each `when`
     duration: Call | None = None  # of a SLEEP whose length is computed
-    payload: Codec | None = None  # of a step's result, or a wait's signal
+    items: Call | None = None  # of an EACH
+    mapper: Call | None = None  # of a CALL whose input is computed
+    given: Codec | None = None  # of an EACH's item, or a CALL's input
+    around: int = -1  # of a CALL, the CALL whose input it takes when it has no mapper
+    payload: Codec | None = None  # of a step's result, a wait's signal, an EACH's list
     rejects: tuple[type[Exception], ...] = ()

@@ -13,6 +13,7 @@ Structure, AM11xx
     AM1111  a follow-up is no step
     AM1112  `result=` names a step that the saga does not run
     AM1113  `wait_for` has `on_timeout` nodes and no timeout
+    AM1114  a path has too many characters
     AM1150  an orchestrator is given two definitions of one name and version
 Wiring, AM12xx
     AM1201  nothing fits a parameter
@@ -26,6 +27,8 @@ Wiring, AM12xx
     AM1209  a type cannot be stored
     AM1210  a predicate or duration asks for the context
     AM1211  a resource is no class, no checkable Protocol, declared twice, or has the input's type
+    AM1212  a call's input is not of the called saga's type
+    AM1213  the alternatives of a first_of give different types
 Pivot, AM13xx
     AM1301  two pivots on one path
     AM1302  a pivot below the top level
@@ -44,6 +47,9 @@ Calls, AM20xx (those of the runtime stand there)
     AM2002  a `Retry` has a value out of range
     AM2003  a header would hold a control character
     AM2004  a saga waits for no signal of that name
+    AM2005  an `Accepted` names no function that could be found again
+    AM2006  nothing fits a parameter of a poll
+    AM2007  what gives the items of an each gives no list, or too many
 Filters, AM203x
     AM2030  FilterError  a text, or a part of it, is no term
     AM2031  FilterError  there is no such field, and the name is too near to one to be a correlation key

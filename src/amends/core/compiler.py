@@ -18,14 +18,12 @@ from ..errors import DefinitionError
 from .annotations import Annotation
 from .calls import Binding
 from .codec import Codec
-from .flatten import Draft, Tree, flatten
-from .graph import Graph, Kind, Node, Policy, fingerprint_of
-from .nodes import AnyNode, AnyStep, Sleep, Wait
+from .flatten import Draft, Tree, flatten, last_value
+from .graph import Graph, Kind, Node, Policy, fingerprint_of, shaped
+from .nodes import AnyNode, AnyStep, Each, Sleep, Wait
 from .pivots import check_pivots
 from .steps import Step
 from .wiring import Wired, wire
-
-_NO_VALUE = (Kind.PARALLEL, Kind.SLEEP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +35,7 @@ class Compiled:
     steps: dict[str, AnyStep]
     input: Codec
     result: Codec
+    resources: tuple[type, ...]
 
 
 def compile_saga(
@@ -64,7 +63,7 @@ def compile_saga(
     check_pivots(tree)
     explicit = -1 if result is None else _result_step(tree, result)
     wired = wire(tree, names=names, input_type=input_type, resources=resources)
-    read = wired.read | {explicit}
+    read = {giver for index in wired.read | {explicit} for giver in (index, *_givers(tree, index))}
     graph = Graph(
         name=name,
         version=version,
@@ -73,12 +72,14 @@ def compile_saga(
         root=tree.root,
         after_completed=tree.after_completed,
         after_compensated=tree.after_compensated,
-        result=explicit if explicit >= 0 else _last_value(tree),
+        result=explicit if explicit >= 0 else last_value(tree.drafts, tree.root),
         deadline_ms=deadline_ms,
+        results=tree.results,
     )
-    graph = msgspec.structs.replace(graph, fingerprint=fingerprint_of(graph))
+    graph = shaped(msgspec.structs.replace(graph, fingerprint=fingerprint_of(graph)))
     steps = {draft.path: draft.source for draft in tree.drafts if isinstance(draft.source, Step)}
-    return Compiled(graph, wired.bindings, steps, wired.input, _result_codec(tree, wired, graph.result))
+    result_codec = _result_codec(tree, wired, graph.result)
+    return Compiled(graph, wired.bindings, steps, wired.input, result_codec, wired.resources)
 
 
 def _node(draft: Draft, wired: Wired, read: bool) -> Node:
@@ -132,6 +133,8 @@ def _policy(draft: Draft) -> Policy:
             return Policy(wait_ms=wait.timeout_ms)
         case Sleep() as sleep:
             return Policy(sleep_ms=sleep.length_ms)
+        case Each() as each:
+            return Policy(limit=each.limit)
         case _:
             return Policy()
 
@@ -139,8 +142,14 @@ def _policy(draft: Draft) -> Policy:
 def _result_step(tree: Tree, result: AnyStep) -> int:
     """The index of the `result=` step."""
     if isinstance(result, Step):
-        index = tree.paths.get(result.name, -1)
+        index = tree.names.get((-1, result.name), -1)
         if index >= 0 and tree.drafts[index].source is result and not tree.drafts[index].follow_up:
+            if _in_each(tree, index):
+                raise DefinitionError(
+                    f'saga "{tree.saga}": result={result.name!r} stands in an each and has a result per item; '
+                    f"leave result= out with the each last, or collect the list in a later step",
+                    code="AM1112",
+                )
             return index
     raise DefinitionError(
         f'saga "{tree.saga}": result={getattr(result, "name", result)!r} is no step of its forward path; '
@@ -149,10 +158,12 @@ def _result_step(tree: Tree, result: AnyStep) -> int:
     )
 
 
-def _last_value(tree: Tree) -> int:
-    """The last top-level node, or -1 when it has no value."""
-    last = tree.drafts[tree.drafts[tree.root].children[-1]]
-    return -1 if last.kind in _NO_VALUE else last.index
+def _in_each(tree: Tree, index: int) -> bool:
+    while index >= 0:
+        index = tree.drafts[index].parent
+        if index >= 0 and tree.drafts[index].kind is Kind.EACH:
+            return True
+    return False
 
 
 def _result_codec(tree: Tree, wired: Wired, result: int) -> Codec:
@@ -163,18 +174,20 @@ def _result_codec(tree: Tree, wired: Wired, result: int) -> Codec:
 
 
 def _givers(tree: Tree, index: int) -> list[int]:
-    """The steps and waits whose value may become the value of node `index`."""
+    """The steps, waits and EACHs whose value may become the value of node `index`."""
     if index < 0:
         return []
     draft = tree.drafts[index]
     match draft.kind:
-        case Kind.STEP:
+        case Kind.STEP | Kind.EACH:
             return [index]
+        case Kind.CALL:
+            return _givers(tree, tree.results.get(index, -1))
         case Kind.WAIT:  # when its time is over, its `on_timeout` nodes give the value
             return [index, *(giver for child in draft.children for giver in _givers(tree, child))]
         case Kind.SEQUENCE:
             return _givers(tree, draft.children[-1]) if draft.children else []
-        case Kind.CHOOSE:
+        case Kind.CHOOSE | Kind.FIRST_OF:
             return [giver for child in draft.children for giver in _givers(tree, child)]
         case _:
             return []

@@ -9,7 +9,7 @@ Rules of this file:
 Headers, all of them safe to send:
     Idempotency-Key     the key of this call
     Saga-Id, Saga-Name, Saga-Step
-    Saga-Op             action, compensation or probe
+    Saga-Op             action, compensation, probe, poll or compensation_poll
     Saga-Attempt        from 1
     Saga-Action-Key     the action's key, which a compensation undoes by
     Saga-Remaining-Ms   how long the caller will still wait; relative, since clocks differ
@@ -26,7 +26,7 @@ from urllib.parse import quote
 
 from ..errors import UsageError
 
-Op = Literal["action", "compensation", "probe"]
+Op = Literal["action", "compensation", "probe", "poll", "compensation_poll"]
 Outcome = Literal["succeeded", "unknown"]
 
 _NO_CORRELATION: Mapping[str, str] = MappingProxyType({})
@@ -79,17 +79,19 @@ class Context:
         saga_name: its definition's name.
         step: the step's path.
         attempt: of this call, from 1.
-        op: "action", "compensation" or "probe".
-        outcome: None in an action; in a compensation "succeeded" or "unknown", in a probe "unknown".
+        op: "action", "compensation", "probe", "poll" or "compensation_poll".
+        outcome: None in an action and its poll; in a compensation and its poll "succeeded" or "unknown", in a
+            probe "unknown".
         deadline_ms: when this attempt will be cut, milliseconds since the epoch.
         correlation: of the saga.
+        accepted: the token of the `Accepted` that was returned last, for its poll; None without one.
         clock: gives the milliseconds since the epoch.
         make_log: makes `log` when it is first asked for.
     """
 
     __slots__ = (
         "_clock", "_deadline_ms", "_log", "_make_log",
-        "attempt", "correlation", "op", "outcome", "saga_id", "saga_name", "step",
+        "accepted", "attempt", "correlation", "op", "outcome", "saga_id", "saga_name", "step",
     )  # fmt: skip
 
     def __init__(
@@ -104,6 +106,7 @@ class Context:
         correlation: Mapping[str, str] = _NO_CORRELATION,
         clock: Callable[[], int] = _clock_at_zero,
         make_log: Callable[[Context], Log] = _no_log,
+        accepted: Any = None,
     ) -> None:
         self.saga_id = saga_id
         self.saga_name = saga_name
@@ -111,6 +114,7 @@ class Context:
         self.attempt = attempt
         self.op = op
         self.outcome = outcome
+        self.accepted = accepted
         self.correlation = correlation if type(correlation) is MappingProxyType else MappingProxyType(correlation)
         self._deadline_ms = deadline_ms
         self._clock = clock
@@ -127,8 +131,9 @@ class Context:
 
     @property
     def idempotency_key(self) -> str:
-        """The key of this call. A probe looks for the action, so it has the action's."""
-        return f"{self.saga_id}/{self.step}/{'compensation' if self.op == 'compensation' else 'action'}"
+        """The key of this call; a probe and a poll have that of the call they ask about."""
+        undoes = self.op in {"compensation", "compensation_poll"}
+        return f"{self.saga_id}/{self.step}/{'compensation' if undoes else 'action'}"
 
     @property
     def deadline(self) -> datetime:

@@ -41,10 +41,11 @@ def decide(graph: Graph, state: SagaState, now: int) -> list[Command]:
     """The next commands of a saga; empty when it waits for something outside.
 
     Parameters:
-        graph: the saga's compiled definition.
+        graph: the saga's compiled definition, the one that the state was made with.
         state: its folded journal; not changed.
         now: milliseconds since the epoch.
     """
+    assert graph is state.graph, "a state is decided by the definition that it was folded with"
     if state.finished:
         return []
     if state.status is SagaStatus.SCHEDULED:
@@ -53,24 +54,34 @@ def decide(graph: Graph, state: SagaState, now: int) -> list[Command]:
         return [ev.CancelRefused()]
     if state.failing is not None:
         return [state.failing]
+    if state.alternatives:
+        return list(state.alternatives.values())
     if _deadline_is_over(state, now):
         return [ev.DeadlinePassed()]
     if state.status is SagaStatus.REQUIRES_MANUAL and (state.active or not (state.stuck or state.walk_done)):
         return [ev.Reactivated()]
-    commands = _due(graph, state, now) if state.due and not state.paused else []
+    commands = _due(state, now) if state.due and not state.paused else []
     if state.agenda:
         for index in state.agenda:
             if state.slot(index).status is _S.SETTLING:
-                command = _settle(graph, state, index, now)
+                command = _settle(state, index, now)
                 if command is not None:
                     commands.append(command)
         if not commands:
-            return _beginnings(graph, state, now) or _rest(state)
+            return _beginnings(state, now) or _rest(state)
     return _what_settles(commands) if commands else _rest(state)
 
 
 _GOES_ON = frozenset(
-    {ev.ActionStarted, ev.RetryScheduled, ev.ProbeStarted, ev.ProbeRetryScheduled, ev.CompensationStarted}
+    {
+        ev.ActionStarted,
+        ev.RetryScheduled,
+        ev.ProbeStarted,
+        ev.ProbeRetryScheduled,
+        ev.CompensationStarted,
+        ev.PollStarted,
+        ev.AlternativeStarted,
+    }
 )
 
 
@@ -88,7 +99,7 @@ def has_nothing_to_decide(state: SagaState) -> bool:
     """
     return (
         state.active > 0
-        and not (state.agenda or state.due or state.deadline or state.cancelling)
+        and not (state.agenda or state.due or state.deadline or state.cancelling or state.alternatives)
         and state.failing is None
         and state.status is not SagaStatus.REQUIRES_MANUAL
     )
@@ -130,7 +141,7 @@ def _rest(state: SagaState) -> list[Command]:
     return []
 
 
-def _due(graph: Graph, state: SagaState, now: int) -> list[Command]:
+def _due(state: SagaState, now: int) -> list[Command]:
     """What the clock brings: retries, waits that are over, sleeps that ended."""
     commands: list[Command] = []
     for index, due in state.due.items():
@@ -138,27 +149,59 @@ def _due(graph: Graph, state: SagaState, now: int) -> list[Command]:
             continue
         status = state.slot(index).status
         if status is _S.RETRYING:
-            commands.append(_retry_is_due(graph, state, index, now))
+            commands.append(_retry_is_due(state, index, now))
         elif status is _S.PROBE_RETRYING:
             commands.append(ev.ProbeStarted(index))
         elif status is _S.UNDO_RETRYING:
-            old = undo_key_expired(graph.policies[index], state.slot(index), now)
+            old = undo_key_expired(state.policy_of(index), state.slot(index), now)
             commands.append(_owed_for_its_key(index) if old else ev.CompensationStarted(index))
-        elif graph.nodes[index].kind is Kind.WAIT:
+        elif status is _S.ACCEPTED:
+            commands.append(_poll_is_due(state, index, now))
+        elif status is _S.UNDO_ACCEPTED:
+            commands.append(_undo_poll_is_due(state, index, now))
+        elif state.nodes[index].kind is Kind.WAIT:
             commands.append(ev.WaitTimedOut(index))
         else:
             commands.append(ev.SleepEnded(index))
     return commands
 
 
-def _retry_is_due(graph: Graph, state: SagaState, index: int, now: int) -> Command:
+def _retry_is_due(state: SagaState, index: int, now: int) -> Command:
     """Begin the retry, unless its key grew too old while the orchestrator was away."""
-    node, slot, policy = graph.nodes[index], state.slot(index), graph.policies[index]
+    node, slot, policy = state.nodes[index], state.slot(index), state.policy_of(index)
     if not key_expired(policy, slot, now):
         return ev.ActionStarted(index)
     if slot.unknown and node.probe and not _probe_spent(state, slot, policy):
         return ev.ProbeStarted(index)
-    return _give_up(state, node, slot, policy, now)
+    return _give_up(state, index, slot, policy, now)
+
+
+def _poll_is_due(state: SagaState, index: int, now: int) -> Command:
+    """Ask whether an accepted action has finished, until its time is over."""
+    slot = state.slot(index)
+    if slot.deaths >= state.deaths_max:
+        return ev.StepParked(index, "poison", f"its poll was running at {slot.deaths} process deaths in a row")
+    if now >= slot.poll_until:
+        return ev.ActionUnknown(index, "it was accepted, and had not finished when its time was over", "poll")
+    if slot.poll:
+        return ev.PollStarted(index)
+    if key_expired(state.policy_of(index), slot, now):
+        return ev.ActionUnknown(index, "it was accepted, and its idempotency key is older than key_ttl", "poll")
+    return ev.ActionStarted(index)
+
+
+def _undo_poll_is_due(state: SagaState, index: int, now: int) -> Command:
+    """The same for an accepted compensation."""
+    slot = state.slot(index)
+    if slot.deaths >= state.deaths_max:
+        return ev.StepOwed(index, "poison", f"its poll was running at {slot.deaths} process deaths in a row")
+    if now >= slot.poll_until:
+        return ev.StepOwed(index, "exhausted", "it was accepted, and had not finished when its time was over")
+    if slot.poll:
+        return ev.PollStarted(index, undo=True)
+    if undo_key_expired(state.policy_of(index), slot, now):
+        return _owed_for_its_key(index)
+    return ev.CompensationStarted(index)
 
 
 def _owed_for_its_key(index: int) -> Command:
@@ -168,12 +211,12 @@ def _owed_for_its_key(index: int) -> Command:
 # --- beginnings ----------------------------------------------------------------------------------
 
 
-def _beginnings(graph: Graph, state: SagaState, now: int) -> list[Command]:
+def _beginnings(state: SagaState, now: int) -> list[Command]:
     commands: list[Command] = []
     for index in state.agenda:
         if state.slot(index).status is _S.SETTLING:
             continue  # paused
-        command = _begin(graph, state, index, now)
+        command = _begin(state, index, now)
         if command is not None:
             commands.append(command)
             if type(command) is ev.WaitSatisfied:
@@ -181,11 +224,11 @@ def _beginnings(graph: Graph, state: SagaState, now: int) -> list[Command]:
     return commands
 
 
-def _begin(graph: Graph, state: SagaState, index: int, now: int) -> Command | None:
-    node, slot = graph.nodes[index], state.slot(index)
+def _begin(state: SagaState, index: int, now: int) -> Command | None:
+    node, slot = state.nodes[index], state.slot(index)
     if slot.status is _S.UNDO_READY or slot.status is _S.UNDO_SETTLING:
-        return _undo(graph.policies[index], state, node, slot, now)
-    if node.kind is Kind.WAIT and state.signals.get(node.signal):
+        return _undo(state, index, slot, now)
+    if node.kind is Kind.WAIT and state.signals and state.pending(index):
         return ev.WaitSatisfied(index)
     if state.paused:
         return None
@@ -194,49 +237,60 @@ def _begin(graph: Graph, state: SagaState, index: int, now: int) -> Command | No
     if node.kind is Kind.STEP:
         return ev.ActionStarted(index)
     if node.kind is Kind.WAIT:
-        wait_ms = graph.policies[index].wait_ms
+        wait_ms = state.policy_of(index).wait_ms
         return ev.WaitStarted(index, now + wait_ms if wait_ms else 0)
     if node.kind is Kind.SLEEP and slot.sleep_due:
         return ev.SleepStarted(index, slot.sleep_due)
     if node.kind is Kind.SLEEP and not node.computed:
-        return ev.SleepStarted(index, now + graph.policies[index].sleep_ms)
+        return ev.SleepStarted(index, now + state.policy_of(index).sleep_ms)
+    if node.kind is Kind.FIRST_OF:
+        return ev.AlternativeStarted(index, 0)
     return Evaluate(index)
 
 
 # --- an action's attempt ended without success ---------------------------------------------------
 
 
-def _settle(graph: Graph, state: SagaState, index: int, now: int) -> Command | None:
+def _settle(state: SagaState, index: int, now: int) -> Command | None:
     """The table of DESIGN section 4: from an outcome to what follows. None while paused."""
-    node, slot, policy = graph.nodes[index], state.slot(index), graph.policies[index]
+    node, slot, policy = state.nodes[index], state.slot(index), state.policy_of(index)
+    if node.kind is Kind.FIRST_OF:
+        return _next_alternative(state, index, slot)
     if slot.rejected:
-        return _reject(state, node)
+        return _reject(state, node, index)
     if slot.deaths >= state.deaths_max:
-        if state.back and not node.follow_up:
-            return _give_up(state, node, slot, policy, now)
+        if not node.follow_up and state.turned(index):
+            return _give_up(state, index, slot, policy, now)
         return ev.StepParked(index, "poison", f"it was running at {slot.deaths} process deaths in a row")
     if slot.probe_failed and _probe_again(state, slot, policy):
-        return _probe_retry(state, node, slot, policy, now)
-    again = _retry(state, node, slot, policy, now)
+        return _probe_retry(state, index, slot, policy, now)
+    again = _retry(state, index, slot, policy, now)
     if again is not None:
         return again if not (state.paused and isinstance(again, ev.ActionStarted)) else None
     if slot.unknown and node.probe and not _probe_spent(state, slot, policy):
         return None if state.paused else ev.ProbeStarted(index)
-    return _give_up(state, node, slot, policy, now)
+    return _give_up(state, index, slot, policy, now)
 
 
-def _reject(state: SagaState, node: Node) -> Command:
+def _next_alternative(state: SagaState, index: int, slot: Slot) -> Command:
+    """What the last alternative did is undone: try the next, unless something of it could not be."""
+    if slot.stuck or slot.cursor + 1 >= len(state.nodes[index].children):
+        return ev.FirstOfFailed(index)
+    return ev.AlternativeStarted(index, slot.cursor + 1)
+
+
+def _reject(state: SagaState, node: Node, index: int) -> Command:
     """A proven "no". After the pivot there is no way back, so a person must look at it."""
     if node.best_effort:
-        return ev.StepPassed(node.index)
+        return ev.StepPassed(index)
     if state.committed and not node.follow_up:
-        return ev.StepParked(node.index, "rejected")
-    return ev.StepRejected(node.index)
+        return ev.StepParked(index, "rejected")
+    return ev.StepRejected(index)
 
 
-def _give_up(state: SagaState, node: Node, slot: Slot, policy: Policy, now: int) -> Command:
+def _give_up(state: SagaState, index: int, slot: Slot, policy: Policy, now: int) -> Command:
     """No attempt and no probe is left. What is not proven stays unknown."""
-    index = node.index
+    node = state.nodes[index]
     if node.best_effort:
         return ev.StepPassed(index)
     if node.follow_up:
@@ -245,7 +299,7 @@ def _give_up(state: SagaState, node: Node, slot: Slot, policy: Policy, now: int)
         return ev.StepParked(index, _park_reason(state, slot, policy, now))
     if not slot.unknown:
         return ev.StepFailed(index)
-    if node.on_unknown == "park" and not state.back:
+    if node.on_unknown == "park" and not state.turned(index):
         return ev.StepParked(index, "unknown")
     return ev.StepUnknown(index)
 
@@ -260,10 +314,10 @@ def _park_reason(state: SagaState, slot: Slot, policy: Policy, now: int) -> str:
     return "unknown"
 
 
-def _retry(state: SagaState, node: Node, slot: Slot, policy: Policy, now: int) -> Command | None:
+def _retry(state: SagaState, index: int, slot: Slot, policy: Policy, now: int) -> Command | None:
     """The same key once more, now or at a due time; None when that is not allowed (any more)."""
-    index = node.index
-    if (state.back and not node.follow_up) or slot.refused:
+    node = state.nodes[index]
+    if slot.refused or (not node.follow_up and state.turned(index)):
         return None
     if state.cancelling and not slot.unknown:
         return None
@@ -272,7 +326,7 @@ def _retry(state: SagaState, node: Node, slot: Slot, policy: Policy, now: int) -
     if slot.forced or slot.cut:
         due = now
     else:
-        delay_ms = _jittered(policy.retry, state, node.path, "action", slot.attempts, slot.delay_ms)
+        delay_ms = _jittered(policy.retry, state, index, "action", slot.attempts, slot.delay_ms)
         due = now + delay_ms
     if key_expired(policy, slot, due):
         return None
@@ -318,17 +372,17 @@ def _probe_again(state: SagaState, slot: Slot, policy: Policy) -> bool:
     return slot.probes < policy.probe_retry.attempts and slot.deaths < state.deaths_max and not slot.probed
 
 
-def _probe_retry(state: SagaState, node: Node, slot: Slot, policy: Policy, now: int) -> Command | None:
-    delay_ms = _jittered(policy.probe_retry, state, node.path, "probe", slot.probes, slot.probe_delay_ms)
-    return ev.ProbeRetryScheduled(node.index, now + delay_ms, delay_ms)
+def _probe_retry(state: SagaState, index: int, slot: Slot, policy: Policy, now: int) -> Command | None:
+    delay_ms = _jittered(policy.probe_retry, state, index, "probe", slot.probes, slot.probe_delay_ms)
+    return ev.ProbeRetryScheduled(index, now + delay_ms, delay_ms)
 
 
 # --- compensations -------------------------------------------------------------------------------
 
 
-def _undo(policy: Policy, state: SagaState, node: Node, slot: Slot, now: int) -> Command | None:
+def _undo(state: SagaState, index: int, slot: Slot, now: int) -> Command | None:
     """Begin, repeat or park a compensation. Its own budget; the saga's deadline does not bound it."""
-    index = node.index
+    node, policy = state.nodes[index], state.policy_of(index)
     if not node.compensation:
         return ev.StepOwed(index, "no_compensation", "it has no compensation")
     if slot.unknown and node.on_unknown == "park" and not slot.forced:
@@ -345,7 +399,7 @@ def _undo(policy: Policy, state: SagaState, node: Node, slot: Slot, now: int) ->
         return ev.StepOwed(index, "exhausted")
     delay_ms = 0
     if not at_once:
-        delay_ms = _jittered(retry, state, node.path, "compensation", slot.undo_attempts, slot.undo_delay_ms)
+        delay_ms = _jittered(retry, state, index, "compensation", slot.undo_attempts, slot.undo_delay_ms)
         if _elapsed(retry, slot.undo_first_at, now + delay_ms):
             return ev.StepOwed(index, "exhausted")
     if undo_key_expired(policy, slot, now + delay_ms):
@@ -358,12 +412,12 @@ def _undo(policy: Policy, state: SagaState, node: Node, slot: Slot, now: int) ->
 # --- jitter --------------------------------------------------------------------------------------
 
 
-def _jittered(retry: Retry, state: SagaState, path: str, op: str, failures: int, previous_ms: int) -> int:
+def _jittered(retry: Retry, state: SagaState, index: int, op: str, failures: int, previous_ms: int) -> int:
     """Jitter without randomness: a hash of what is retried, so that decide stays pure.
 
     Two sagas, steps or attempts differ in it; the same one, asked twice, does not.
     """
-    seed = f"{state.saga_id}/{path}/{op}/{failures}/{state.seq}".encode()
+    seed = f"{state.saga_id}/{state.path_of(index)}/{op}/{failures}/{state.seq}".encode()
     digest = hashlib.blake2b(seed, digest_size=8).digest()
     fraction = int.from_bytes(digest, "big") / 2**64
     return next_delay_ms(retry, failures=max(1, failures), previous_ms=previous_ms, fraction=fraction)

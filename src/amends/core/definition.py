@@ -7,7 +7,8 @@ runtime needs no codec of its own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Generic, TypedDict, TypeVar, Unpack, overload
 
 from msgspec import Raw
@@ -20,10 +21,10 @@ from .codec import NULL, Codec
 from .compiler import compile_saga
 from .functions import calling_frame, local_names
 from .graph import Graph, Kind
-from .nodes import AnyNode, AnyStep, choose, parallel, sleep, wait_for, when
+from .nodes import AnyNode, AnyStep, call, choose, each, first_of, parallel, sleep, wait_for, when
 from .steps import Step, check_name, length, step
 
-__all__ = ["Saga", "Step", "choose", "parallel", "sleep", "step", "wait_for", "when"]
+__all__ = ["Saga", "Step", "call", "choose", "each", "first_of", "parallel", "sleep", "step", "wait_for", "when"]
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -39,6 +40,15 @@ class _Rest(TypedDict, total=False):
     on_completed: Sequence[AnyStep]
     on_compensated: Sequence[AnyStep]
     resources: Sequence[type]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What the author wrote, for a `call` of the saga: its nodes, `result=`, and where annotations resolve."""
+
+    nodes: tuple[AnyNode, ...]
+    result: AnyStep | None
+    names: Mapping[str, Any]
 
 
 class Saga(Generic[In, Out]):
@@ -63,7 +73,8 @@ class Saga(Generic[In, Out]):
         bindings: by node index, what is called there and how its payload is stored.
         steps: the steps by their path.
         input_type: the input's type.
-        resources: the classes, as declared.
+        resources: the classes, as declared, those of called sagas included.
+        written: what a `call` of it takes.
 
     Raises:
         DefinitionError: the saga cannot run; the message says what, where and how to mend it.
@@ -77,6 +88,7 @@ class Saga(Generic[In, Out]):
     steps: dict[str, AnyStep]
     input_type: Annotation
     resources: tuple[type, ...]
+    written: Written
 
     @overload
     def __init__(
@@ -114,6 +126,7 @@ class Saga(Generic[In, Out]):
         check_name(name, "a saga")
         if isinstance(version, bool) or not isinstance(version, int) or version < 1:
             raise DefinitionError(f'saga "{name}": version={version!r}; give a whole number from 1', code="AM1402")
+        written = Written(nodes, result, local_names(calling_frame()))
         compiled = compile_saga(
             name,
             version,
@@ -124,7 +137,7 @@ class Saga(Generic[In, Out]):
             on_completed=on_completed,
             on_compensated=on_compensated,
             resources=tuple(resources),
-            names=local_names(calling_frame()),
+            names=written.names,
         )
         self.name = name
         self.version = version
@@ -133,11 +146,12 @@ class Saga(Generic[In, Out]):
         self.bindings = compiled.bindings
         self.steps = compiled.steps
         self.input_type = compiled.input.declared
-        self.resources = tuple(resources)
+        self.resources = compiled.resources
+        self.written = written
         self._input = compiled.input
         self._result = compiled.result
-        for each in compiled.steps.values():
-            each.seal(name)
+        for own in compiled.steps.values():
+            own.seal(name)
 
     def __repr__(self) -> str:
         return f"<saga {self.name} version {self.version}>"

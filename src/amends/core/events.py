@@ -6,8 +6,8 @@ Rules of this file:
     sample of each and proves that it still decodes.
   * the wire is JSON arrays, `["tag", field, ...]`. Payloads are
     embedded as they are (`msgspec.Raw`), so a person can read a journal with any SQLite shell.
-  * `node` is the index of a node in the saga's graph; times are milliseconds since the epoch,
-    the only exception being `*_ms` lengths.
+  * `node` is the slot of a node (`places.py`: its index in the saga's graph, outside `each`); times
+    are milliseconds since the epoch, the only exception being `*_ms` lengths.
   * events named `...Started` are *intents*: they are durable before the call they announce.
 """
 
@@ -138,6 +138,21 @@ class ActionCut(Event, frozen=True, tag="cut"):
     cause: str = "crash"
 
 
+class ActionAccepted(Event, frozen=True, tag="acc"):
+    """The action was accepted and is unfinished: it is polled at `due`, and given up at `until`.
+
+    `poll` names the function that asks; "" means the action itself, under the same key. `token` is
+    what the participant said to ask by.
+    """
+
+    node: int
+    due: int
+    until: int
+    every_ms: int
+    poll: str = ""
+    token: Raw = NOTHING
+
+
 class RetryScheduled(Event, frozen=True, tag="retry"):
     """The next attempt of the action is due at `due`; `delay_ms` feeds the next jitter."""
 
@@ -243,6 +258,34 @@ class ProbeRetryScheduled(Event, frozen=True, tag="p-retry"):
     delay_ms: int
 
 
+# --- polls of what was accepted ------------------------------------------------------------------
+
+
+class PollStarted(Event, frozen=True, tag="poll"):
+    """Intent: ask whether an accepted action, or compensation (`undo`), has finished."""
+
+    node: int
+    undo: bool = False
+
+
+class PollPending(Event, frozen=True, tag="poll-no"):
+    """Not finished yet, or the poll failed (`error`); the next one is due at `due`."""
+
+    node: int
+    due: int
+    every_ms: int
+    undo: bool = False
+    error: str = ""
+    token: Raw = NOTHING
+
+
+class PollCut(Event, frozen=True, tag="poll-cut"):
+    node: int
+    due: int
+    undo: bool = False
+    cause: str = "crash"
+
+
 # --- compensations -------------------------------------------------------------------------------
 
 
@@ -272,6 +315,17 @@ class CompensationCut(Event, frozen=True, tag="c-cut"):
     cause: str = "crash"
 
 
+class CompensationAccepted(Event, frozen=True, tag="c-acc"):
+    """As `ActionAccepted`, of the compensation."""
+
+    node: int
+    due: int
+    until: int
+    every_ms: int
+    poll: str = ""
+    token: Raw = NOTHING
+
+
 class CompensationRetryScheduled(Event, frozen=True, tag="c-retry"):
     node: int
     due: int
@@ -294,6 +348,53 @@ class BranchChosen(Event, frozen=True, tag="choice"):
 
     node: int
     branch: int
+
+
+class ItemsListed(Event, frozen=True, tag="items"):
+    """The items of an EACH are known, and each has a copy of the body's nodes.
+
+    `first`, `body` and `size` are as in `places.Block`, so that a journal can be read without its
+    definition; `limit` is how many items run at a time.
+    """
+
+    node: int
+    items: list[Raw]
+    limit: int
+    first: int
+    body: int
+    size: int
+
+
+class CallEntered(Event, frozen=True, tag="call"):
+    """A CALL begins; `input` is what the called saga's functions take as their input."""
+
+    node: int
+    input: Raw = NOTHING
+
+
+class AlternativeStarted(Event, frozen=True, tag="alt"):
+    """A FIRST_OF tries the alternative at `position`."""
+
+    node: int
+    position: int
+
+
+class AlternativeFailed(Event, frozen=True, tag="alt-no"):
+    """The alternative under way is given up: what it did is undone before the next one is tried.
+
+    `step` is the slot of what failed, `cause` as in `TurnedBack`.
+    """
+
+    node: int
+    cause: str
+    step: int
+    message: str = ""
+
+
+class FirstOfFailed(Event, frozen=True, tag="alt-end"):
+    """No alternative is left, or what the last one did cannot be undone: the FIRST_OF fails as a whole."""
+
+    node: int
 
 
 class WaitStarted(Event, frozen=True, tag="w"):
@@ -383,12 +484,14 @@ AnyEvent = Union[
     Started, Began, TurnedBack, Completed, Compensated, Closed, RequiresManual, Reactivated,
     FollowUpsEnded, DeadlinePassed, Held, Released,
     ActionStarted, ActionSucceeded, ActionRejected, ActionNotSent, ActionUnknown, ActionCut,
-    RetryScheduled, StepRejected, StepFailed, StepUnknown, StepPassed, StepParked, LateSucceeded,
+    ActionAccepted, RetryScheduled, StepRejected, StepFailed, StepUnknown, StepPassed, StepParked, LateSucceeded,
     AnomalyNoted, AttemptAbandoned,
     ProbeStarted, ProbeFound, ProbeNotSeen, ProbeRejected, ProbeFailed, ProbeCut, ProbeRetryScheduled,
+    PollStarted, PollPending, PollCut,
     CompensationStarted, CompensationSucceeded, CompensationRefused, CompensationFailed,
-    CompensationCut, CompensationRetryScheduled, StepOwed,
-    BranchChosen, WaitStarted, WaitSatisfied, WaitTimedOut, SleepStarted, SleepEnded,
+    CompensationCut, CompensationAccepted, CompensationRetryScheduled, StepOwed,
+    BranchChosen, ItemsListed, CallEntered, AlternativeStarted, AlternativeFailed, FirstOfFailed,
+    WaitStarted, WaitSatisfied, WaitTimedOut, SleepStarted, SleepEnded,
     SignalReceived, CancelRequested, CancelRefused, RetryRequested, Resolved, Skipped, Paused, Resumed,
 ]  # fmt: skip
 

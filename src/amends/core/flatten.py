@@ -4,7 +4,9 @@ Indices are given in preorder, so a node's index is above its parent's and its e
 A sequence inside a sequence is spliced into it; a SEQUENCE node is made only where a branch needs
 one. Follow-ups come last, below SEQUENCEs of their own.
 
-Paths: a step's or wait's is its name. What has no name gets one with a '#', which no name can hold.
+Paths: a step's or wait's is its name, behind those of the calls and named first_ofs it stands in. What
+has no name gets one with a '#', which no name can hold. Inside a `call` is a *scope*: names are unique
+within one, and functions see the names of theirs only.
 """
 
 from __future__ import annotations
@@ -14,17 +16,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import DefinitionError
-from ..limits import DEPTH_MAX, NODES_MAX
+from ..limits import DEPTH_MAX, NODES_MAX, PATH_CHARS_MAX
 from .graph import Kind
-from .nodes import AnyNode, AnyStep, Choose, Parallel, Sleep, Wait, When
+from .nodes import AnyNode, AnyStep, Called, Choose, Each, FirstOf, Parallel, Sleep, Wait, When
 from .steps import Step
 
-Source = AnyStep | Wait[Any] | Sleep | Choose | Parallel | None
+Source = AnyStep | Wait[Any] | Sleep | Choose | Parallel | Each | Called | FirstOf | None
 
 
 @dataclass(slots=True)
 class Draft:
-    """A node on its way into the graph; `source` is what the author wrote, None for a SEQUENCE."""
+    """A node on its way into the graph; `source` is what the author wrote, None for a SEQUENCE.
+
+    `name` is its path within its scope, "" for none; `scope` the index of the CALL around it, or -1.
+    """
 
     index: int
     kind: Kind
@@ -33,16 +38,23 @@ class Draft:
     position: int
     source: Source
     follow_up: bool
+    name: str
+    scope: int
     children: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """The drafts of one saga; `paths` leads from a step's or wait's path to its index."""
+    """The drafts of one saga.
+
+    `names` leads from a node's scope and name to its index, `results` from a CALL to the node whose
+    value is the called saga's result.
+    """
 
     saga: str
     drafts: tuple[Draft, ...]
-    paths: dict[str, int]
+    names: dict[tuple[int, str], int]
+    results: dict[int, int]
     root: int
     after_completed: int
     after_compensated: int
@@ -52,7 +64,7 @@ def flatten(saga: str, nodes: Sequence[AnyNode], on_completed: object, on_compen
     """The tree of a saga's nodes and follow-ups.
 
     Raises:
-        DefinitionError: AM1103 to AM1107, AM1111, AM1306.
+        DefinitionError: AM1103 to AM1107, AM1111, AM1114, AM1306.
     """
     flattening = _Flattening(saga)
     root = flattening.sequence(nodes, parent=-1, depth=0)
@@ -60,15 +72,19 @@ def flatten(saga: str, nodes: Sequence[AnyNode], on_completed: object, on_compen
         raise DefinitionError(f'saga "{saga}" has no node; give it at least one step', code="AM1103")
     completed = flattening.follow_ups(on_completed, "on_completed")
     compensated = flattening.follow_ups(on_compensated, "on_compensated")
-    return Tree(saga, tuple(flattening.drafts), flattening.paths, root, completed, compensated)
+    return Tree(saga, tuple(flattening.drafts), flattening.names, flattening.results, root, completed, compensated)
 
 
 class _Flattening:
     def __init__(self, saga: str) -> None:
         self.saga = saga
         self.drafts: list[Draft] = []
+        self.names: dict[tuple[int, str], int] = {}
         self.paths: dict[str, int] = {}
+        self.results: dict[int, int] = {}
         self.follow_up = False
+        self.scope = -1
+        self.prefix = ""
 
     def sequence(self, nodes: Iterable[AnyNode], parent: int, depth: int) -> int:
         index = self._add(Kind.SEQUENCE, "", parent, None)
@@ -127,15 +143,38 @@ class _Flattening:
                     self.sequence((node.on_timeout,), index, depth + 1)
             case Sleep():
                 self._add(Kind.SLEEP, "", parent, node)
+            case Each():
+                index = self._add(Kind.EACH, "", parent, node)
+                self._branch(node.nodes, index, depth + 1)
+            case FirstOf():
+                index = self._add(Kind.FIRST_OF, node.name, parent, node)
+                around = self.prefix
+                self.prefix += f"{node.name}/" if node.name else ""
+                for given in node.nodes:
+                    self._branch(given, index, depth + 1)
+                self.prefix = around
+            case Called():
+                self._called(node, parent, depth)
             case _:
                 raise DefinitionError(
-                    f'saga "{self.saga}": {_shown(node)} is no node; give steps, parallel(), choose(), wait_for(), '
-                    f"sleep(), or a tuple of these",
+                    f'saga "{self.saga}": {_shown(node)} is no node; give steps, parallel(), choose(), each(), call(), '
+                    f"first_of(), wait_for(), sleep(), or a tuple of these",
                     code="AM1104",
                 )
 
+    def _called(self, node: Called, parent: int, depth: int) -> None:
+        index = self._add(Kind.CALL, node.name, parent, node)
+        around = self.scope, self.prefix
+        self.scope, self.prefix = index, f"{self.prefix}{node.name}/"
+        root = self.sequence(node.saga.written.nodes, index, depth + 1)
+        explicit = node.saga.written.result
+        giver = last_value(self.drafts, root) if explicit is None else self.names[index, explicit.name]
+        if giver >= 0:
+            self.results[index] = giver
+        self.scope, self.prefix = around
+
     def _branch(self, node: AnyNode, parent: int, depth: int) -> None:
-        """One branch of a `parallel`: a SEQUENCE only when it is more than one node."""
+        """One branch of a container: a SEQUENCE only when it is more than one node."""
         while isinstance(node, (tuple, list)) and len(node) == 1:
             node = node[0]
         if not isinstance(node, (tuple, list)):
@@ -143,26 +182,34 @@ class _Flattening:
         elif node:
             self.sequence(node, parent, depth)
         else:
-            raise DefinitionError(f'saga "{self.saga}": a branch of parallel() is empty; drop it', code="AM1103")
+            what = self.drafts[parent].kind.name.lower()
+            raise DefinitionError(f'saga "{self.saga}": a branch of {what}() is empty; drop it', code="AM1103")
 
     def _add(self, kind: Kind, name: str, parent: int, source: Source) -> int:
         index = len(self.drafts)
         if index >= NODES_MAX:
             raise DefinitionError(f'saga "{self.saga}" has more than {NODES_MAX} nodes; split it', code="AM1107")
+        path = f"{self.prefix}{name or f'{kind.name.lower()}#{index}'}"
         if name:
-            self._check_unused(name, source)
-            self.paths[name] = index
+            self._check_path(name, path, source)
+            self.names[self.scope, name] = index
+            self.paths[path] = index
         position = 0
         if parent >= 0:
             siblings = self.drafts[parent].children
             position = len(siblings)
             siblings.append(index)
-        path = name or f"{kind.name.lower()}#{index}"
-        self.drafts.append(Draft(index, kind, path, parent, position, source, self.follow_up))
+        self.drafts.append(Draft(index, kind, path, parent, position, source, self.follow_up, name, self.scope))
         return index
 
-    def _check_unused(self, name: str, source: Source) -> None:
-        taken = self.paths.get(name)
+    def _check_path(self, name: str, path: str, source: Source) -> None:
+        if len(path) > PATH_CHARS_MAX:
+            raise DefinitionError(
+                f'saga "{self.saga}": the path "{path}" has {len(path)} characters; it is part of idempotency keys and '
+                f"may have {PATH_CHARS_MAX}: shorten a name on the way",
+                code="AM1114",
+            )
+        taken = self.names.get((self.scope, name), self.paths.get(path))
         if taken is None:
             return
         if self.drafts[taken].source is source and isinstance(source, Step):
@@ -171,10 +218,16 @@ class _Flattening:
                 code="AM1106",
             )
         raise DefinitionError(
-            f'saga "{self.saga}": two nodes have the path "{name}"; paths are unique, follow-ups included, '
-            f'so rename one (name=, .named("other"))',
+            f'saga "{self.saga}": two nodes have the path "{path}"; paths are unique, and so are names within a saga, '
+            f'follow-ups included: rename one (name=, .named("other"))',
             code="AM1105",
         )
+
+
+def last_value(drafts: Sequence[Draft], root: int) -> int:
+    """The last node of a SEQUENCE, or -1 when it has no value."""
+    last = drafts[drafts[root].children[-1]]
+    return -1 if last.kind in (Kind.PARALLEL, Kind.SLEEP) else last.index
 
 
 def _shown(node: object) -> str:

@@ -16,11 +16,13 @@ from typing import Any
 
 from . import events as ev
 from .events import Event, Frame
-from .fold_steps import STEP_HANDLERS, fail, succeed
+from .fold_steps import STEP_HANDLERS, succeed
 from .graph import Graph, Kind
-from .state import IllegalTransition, SagaState, Slot, begin_undo, done, enter, undone
+from .places import Block
+from .state import IllegalTransition, SagaState, Slot
 from .transitions import SAGA_TRANSITIONS, StepStatus
 from .verbs import callable_again
+from .walk import begin_undo, done, enter, fail, give_up, list_items, undo_alternatives, undone
 
 _S = StepStatus
 
@@ -28,8 +30,11 @@ _S = StepStatus
 def fold(state: SagaState, event: Event) -> SagaState:
     """Apply one event. The frame's time must have been set (`state.at`)."""
     _HANDLERS[type(event)](state, event)
-    if state.back and not state.undoing and not state.active:
-        begin_undo(state)
+    if state.back:
+        if not state.undoing and not state.active:
+            begin_undo(state)
+    elif state.leaving:
+        undo_alternatives(state)
     return state
 
 
@@ -84,12 +89,8 @@ def _turned_back(state: SagaState, event: ev.TurnedBack) -> None:
     state.cancelling = False
     state.turned_back = event
     for index, slot in enumerate(state.slots):
-        if slot is None or state.nodes[index].kind in (Kind.SEQUENCE, Kind.PARALLEL):
-            continue
-        if slot.status in (_S.READY, _S.WAITING, _S.RETRYING):
-            state.move(index, slot, "TurnedBack")
-        elif slot.status is _S.PARKED:
-            state.move(index, slot, "TurnedBack:unknown" if slot.unknown else "TurnedBack")
+        if slot is not None:
+            give_up(state, index, slot)
 
 
 def _ended(state: SagaState, event: Event) -> None:
@@ -127,11 +128,15 @@ def _deadline_passed(state: SagaState, event: ev.DeadlinePassed) -> None:
         state.failing = state.failing or ev.TurnedBack("deadline")
         return
     for index, slot in enumerate(state.slots):
-        if slot is not None and slot.status in (_S.RETRYING, _S.WAITING):
+        if slot is not None and slot.status in (_S.RETRYING, _S.WAITING, _S.ACCEPTED):
+            if slot.status is _S.ACCEPTED:
+                slot.unknown = not state.nodes[index].read_only
             state.move(index, slot, "DeadlinePassed")
 
 
-_PIVOT_OPEN = frozenset({_S.RUNNING, _S.SETTLING, _S.RETRYING, _S.PROBING, _S.PROBE_RETRYING, _S.PARKED})
+_PIVOT_OPEN = frozenset(
+    {_S.RUNNING, _S.SETTLING, _S.RETRYING, _S.ACCEPTED, _S.POLLING, _S.PROBING, _S.PROBE_RETRYING, _S.PARKED}
+)
 
 
 def _held(state: SagaState, event: ev.Held) -> None:
@@ -158,18 +163,79 @@ def _branch_chosen(state: SagaState, event: ev.BranchChosen) -> None:
     slot = state.slot(event.node)
     state.move(event.node, slot, "BranchChosen")
     slot.cursor = event.branch
-    enter(state, state.nodes[event.node].children[event.branch])
+    enter(state, _child(state, event.node, event.branch))
+
+
+def _child(state: SagaState, index: int, position: int) -> int:
+    node = state.nodes[index]
+    return node.children[position] + index - node.index
+
+
+def _items_listed(state: SagaState, event: ev.ItemsListed) -> None:
+    slot = state.slot(event.node)
+    state.move(event.node, slot, "ItemsListed")
+    slot.items = event.items
+    slot.limit = event.limit
+    if event.first != len(state.slots):
+        raise IllegalTransition(f"saga {state.saga_id}: the items of {state.path_of(event.node)} have others' slots")
+    list_items(state, event.node, Block(event.first, event.node, event.body, event.size, len(event.items)))
+
+
+def _call_entered(state: SagaState, event: ev.CallEntered) -> None:
+    slot = state.slot(event.node)
+    state.move(event.node, slot, "CallEntered")
+    slot.input = event.input
+    enter(state, _child(state, event.node, 0))
+
+
+def _alternative_started(state: SagaState, event: ev.AlternativeStarted) -> None:
+    slot = state.slot(event.node)
+    if event.position:  # what the one before assigned is not there any more
+        for index in state.subtree(_child(state, event.node, slot.cursor)):
+            left = state.slots[index]
+            if left is not None:
+                left.passed = True
+    state.move(event.node, slot, "AlternativeStarted")
+    state.leaving.pop(event.node, None)
+    slot.failing = None
+    slot.undone = False
+    slot.cursor = event.position
+    enter(state, _child(state, event.node, event.position))
+
+
+def _alternative_failed(state: SagaState, event: ev.AlternativeFailed) -> None:
+    slot = state.slot(event.node)
+    state.move(event.node, slot, "AlternativeFailed")
+    slot.failing = event
+    slot.error = event.message
+    state.alternatives.pop(event.node, None)
+    state.leaving[event.node] = None
+    state.refused.append((event, slot.cursor))
+    for index in state.subtree(_child(state, event.node, slot.cursor)):
+        below = state.slots[index]
+        if below is not None:
+            give_up(state, index, below)
+
+
+def _first_of_failed(state: SagaState, event: ev.FirstOfFailed) -> None:
+    slot = state.slot(event.node)
+    state.move(event.node, slot, "FirstOfFailed")
+    state.leaving.pop(event.node, None)
+    assert slot.failing is not None
+    fail(state, event.node, slot, slot.failing.cause)
 
 
 def _wait_started(state: SagaState, event: ev.WaitStarted) -> None:
     state.move(event.node, state.slot(event.node), "WaitStarted")
-    state.waits.setdefault(state.nodes[event.node].signal, []).append(event.node)
+    for name in {state.nodes[event.node].signal, state.path_of(event.node)}:
+        state.waits.setdefault(name, []).append(event.node)
     if event.due:
         state.due[event.node] = event.due
 
 
 def _wait_satisfied(state: SagaState, event: ev.WaitSatisfied) -> None:
-    pending = state.signals[state.nodes[event.node].signal]
+    pending = state.pending(event.node)
+    assert pending is not None, "the kernel decides it only when there is a signal"
     succeed(state, event.node, state.slot(event.node), pending.popleft(), "WaitSatisfied")
 
 
@@ -177,7 +243,7 @@ def _wait_timed_out(state: SagaState, event: ev.WaitTimedOut) -> None:
     slot, node = state.slot(event.node), state.nodes[event.node]
     state.move(event.node, slot, "WaitTimedOut")
     if node.children:
-        enter(state, node.children[0])
+        enter(state, _child(state, event.node, 0))
     else:
         slot.error = "no signal in time"
         fail(state, event.node, slot, "timeout")
@@ -234,10 +300,12 @@ def _retry_requested(state: SagaState, event: ev.RetryRequested) -> None:
 def _call_again(state: SagaState, index: int, slot: Slot) -> None:
     """The policy's counters start afresh; the key and what is unknown stay."""
     virgin = slot.status is _S.PARKED and (not slot.calls or state.nodes[index].kind is not Kind.STEP)
+    if slot.status is _S.ACCEPTED:  # it is called again, and may have taken effect already
+        slot.unknown = not state.nodes[index].read_only
     state.move(index, slot, "RetryRequested:first" if virgin else "RetryRequested")
     slot.forced = True
     slot.attempts = slot.probes = slot.deaths = slot.undo_attempts = 0
-    slot.delay_ms = slot.undo_delay_ms = 0
+    slot.delay_ms = slot.undo_delay_ms = slot.poll_until = 0
     slot.refused = slot.rejected = slot.probed = slot.probe_failed = slot.undo_refused = False
     slot.reason = ""
 
@@ -306,6 +374,11 @@ _HANDLERS: dict[type, Callable[[SagaState, Any], None]] = {
     ev.AnomalyNoted: _anomaly_noted,
     ev.AttemptAbandoned: _noted,
     ev.BranchChosen: _branch_chosen,
+    ev.ItemsListed: _items_listed,
+    ev.CallEntered: _call_entered,
+    ev.AlternativeStarted: _alternative_started,
+    ev.AlternativeFailed: _alternative_failed,
+    ev.FirstOfFailed: _first_of_failed,
     ev.WaitStarted: _wait_started,
     ev.WaitSatisfied: _wait_satisfied,
     ev.WaitTimedOut: _wait_timed_out,

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 from . import events as ev
-from .state import SagaState, Slot, done, undone
+from .state import SagaState, Slot
 from .transitions import StepStatus
+from .walk import done, fail, undone
 
 _S = StepStatus
 
@@ -59,7 +60,7 @@ def _attempt_over(state: SagaState, index: int, event: str, error: str, *, cut: 
     slot.rejected = False
     if error:
         slot.error = error
-        state.errors.append(f"{state.nodes[index].path}: {error}")
+        state.errors.append(f"{state.path_of(index)}: {error}")
     if not cut:
         slot.deaths = 0
         slot.attempts += 1
@@ -98,6 +99,8 @@ def _became_unknown(state: SagaState, index: int, slot: Slot) -> None:
 def _action_unknown(state: SagaState, event: ev.ActionUnknown) -> None:
     slot = _attempt_over(state, event.node, "ActionUnknown", event.error or event.cause)
     _became_unknown(state, event.node, slot)
+    if event.cause == "poll" and slot.status is _S.SETTLING:
+        slot.refused = True  # it was accepted, and waited for as long as was asked: no other attempt
 
 
 def _action_cut(state: SagaState, event: ev.ActionCut) -> None:
@@ -112,17 +115,6 @@ def _retry_scheduled(state: SagaState, event: ev.RetryScheduled) -> None:
     state.move(event.node, slot, "RetryScheduled")
     slot.delay_ms = event.delay_ms
     state.due[event.node] = event.due
-
-
-def fail(state: SagaState, index: int, slot: Slot, cause: str) -> None:
-    """A step or wait ended in a way that turns the saga back, unless it may not."""
-    if state.nodes[index].follow_up:
-        state.followup_failed = True
-        done(state, index)
-    elif state.failing is None and not state.back:
-        if state.cancelling:
-            cause = "cancelled"
-        state.failing = ev.TurnedBack(cause, index, slot.error)
 
 
 def _step_rejected(state: SagaState, event: ev.StepRejected) -> None:
@@ -156,21 +148,23 @@ def _step_parked(state: SagaState, event: ev.StepParked) -> None:
         return
     if event.message:
         slot.error = event.message
-        state.errors.append(f"{node.path}: {event.message}")
+        state.errors.append(f"{state.path_of(index)}: {event.message}")
     if node.follow_up:
         # A follow-up cannot change the end, so it is never parked: it failed, and the next one runs.
         state.move(index, slot, "StepParked:follow_up")
         state.followup_failed = True
         done(state, index)
         return
-    if slot.status is _S.RUNNING:
+    if slot.status is _S.ACCEPTED:
+        slot.unknown = not node.read_only
+    elif slot.status is _S.RUNNING:
         # The call was announced and never made: its arguments did not decode.
         slot.calls -= 1
         if not slot.calls:
             slot.first_at = 0  # and so its key was never used
     state.move(index, slot, "StepParked")
     slot.reason = event.reason
-    if state.back:
+    if state.turned(index):
         # A call that was announced before the saga turned back: nobody needs to decide about it.
         state.move(index, slot, "TurnedBack:unknown" if slot.unknown else "TurnedBack")
     elif node.pivot and not slot.unknown:
@@ -182,7 +176,7 @@ def _step_parked(state: SagaState, event: ev.StepParked) -> None:
 
 def _late_succeeded(state: SagaState, event: ev.LateSucceeded) -> None:
     slot = state.slot(event.node)
-    if slot.status in (_S.RUNNING, _S.PROBING):
+    if slot.status in (_S.RUNNING, _S.PROBING, _S.POLLING):
         state.move(event.node, slot, "LateSucceeded")
         slot.late = event.result
     elif slot.status in (_S.UNKNOWN, _S.PASSED, _S.UNDO_READY, _S.OWED):
@@ -194,6 +188,78 @@ def _late_succeeded(state: SagaState, event: ev.LateSucceeded) -> None:
         slot.reason = ""
     else:
         succeed(state, event.node, slot, event.result, "LateSucceeded")
+
+
+# --- what was accepted, and its polls ------------------------------------------------------------
+
+
+def _accepted(state: SagaState, index: int, event: ev.ActionAccepted | ev.CompensationAccepted) -> Slot:
+    slot = state.slot(index)
+    slot.cut = False
+    slot.deaths = 0
+    slot.poll = event.poll
+    slot.token = event.token
+    slot.every_ms = event.every_ms
+    slot.poll_until = slot.poll_until or event.until
+    return slot
+
+
+def _action_accepted(state: SagaState, event: ev.ActionAccepted) -> None:
+    index = event.node
+    slot = _accepted(state, index, event)
+    if slot.late is not None or not (state.turned(index) and not state.nodes[index].follow_up):
+        _end_of_attempt(state, index, slot, "ActionAccepted")
+        if slot.status is _S.ACCEPTED:
+            state.due[index] = event.due
+    else:
+        _unfinished(state, index, slot, "ActionAccepted:back")
+
+
+def _unfinished(state: SagaState, index: int, slot: Slot, event: str) -> None:
+    """The saga turned back, and what was accepted may yet take effect."""
+    slot.unknown = not state.nodes[index].read_only
+    state.move(index, slot, event)
+
+
+def _compensation_accepted(state: SagaState, event: ev.CompensationAccepted) -> None:
+    slot = _accepted(state, event.node, event)
+    state.move(event.node, slot, "CompensationAccepted")
+    state.due[event.node] = event.due
+
+
+def _poll_started(state: SagaState, event: ev.PollStarted) -> None:
+    state.move(event.node, state.slot(event.node), "PollStarted")
+
+
+def _poll_over(state: SagaState, index: int, event: str, due: int) -> None:
+    slot = state.slot(index)
+    if slot.status is _S.POLLING and state.turned(index) and not state.nodes[index].follow_up and slot.late is None:
+        _unfinished(state, index, slot, f"{event}:back")
+        return
+    _end_of_attempt(state, index, slot, event)
+    if slot.status in (_S.ACCEPTED, _S.UNDO_ACCEPTED):
+        state.due[index] = due
+
+
+def _poll_pending(state: SagaState, event: ev.PollPending) -> None:
+    slot = state.slot(event.node)
+    slot.deaths = 0
+    slot.every_ms = event.every_ms
+    if bytes(event.token) != b"null":
+        slot.token = event.token
+    if event.error:
+        what = "poll of its compensation" if event.undo else "poll"
+        state.errors.append(f"{state.path_of(event.node)} ({what}): {event.error}")
+        if event.undo:
+            slot.undo_error = event.error
+        else:
+            slot.error = event.error
+    _poll_over(state, event.node, "PollPending", event.due)
+
+
+def _poll_cut(state: SagaState, event: ev.PollCut) -> None:
+    state.slot(event.node).deaths += event.cause == "crash"
+    _poll_over(state, event.node, "PollCut", event.due)
 
 
 # --- probes --------------------------------------------------------------------------------------
@@ -236,7 +302,7 @@ def _probe_rejected(state: SagaState, event: ev.ProbeRejected) -> None:
 def _probe_failed(state: SagaState, event: ev.ProbeFailed) -> None:
     slot = _probe_over(state, event.node, "ProbeFailed")
     slot.probe_failed = True
-    state.errors.append(f"{state.nodes[event.node].path} (probe): {event.error}")
+    state.errors.append(f"{state.path_of(event.node)} (probe): {event.error}")
 
 
 def _probe_cut(state: SagaState, event: ev.ProbeCut) -> None:
@@ -277,7 +343,7 @@ def _compensation_over(state: SagaState, index: int, event: str, error: str) -> 
     slot.undo_attempts += 1
     slot.deaths = 0
     slot.undo_error = error
-    state.errors.append(f"{state.nodes[index].path} (compensation): {error}")
+    state.errors.append(f"{state.path_of(index)} (compensation): {error}")
     return slot
 
 
@@ -314,7 +380,7 @@ def _step_owed(state: SagaState, event: ev.StepOwed) -> None:
     slot.reason = event.reason
     if event.message:
         slot.undo_error = event.message
-        state.errors.append(f"{state.nodes[event.node].path} (compensation): {event.message}")
+        state.errors.append(f"{state.path_of(event.node)} (compensation): {event.message}")
     undone(state, event.node)
 
 
@@ -325,6 +391,10 @@ STEP_HANDLERS: dict[type, Callable[[SagaState, Any], None]] = {
     ev.ActionNotSent: _action_not_sent,
     ev.ActionUnknown: _action_unknown,
     ev.ActionCut: _action_cut,
+    ev.ActionAccepted: _action_accepted,
+    ev.PollStarted: _poll_started,
+    ev.PollPending: _poll_pending,
+    ev.PollCut: _poll_cut,
     ev.RetryScheduled: _retry_scheduled,
     ev.StepRejected: _step_rejected,
     ev.StepFailed: _step_failed,
@@ -344,6 +414,7 @@ STEP_HANDLERS: dict[type, Callable[[SagaState, Any], None]] = {
     ev.CompensationRefused: _compensation_refused,
     ev.CompensationFailed: _compensation_failed,
     ev.CompensationCut: _compensation_cut,
+    ev.CompensationAccepted: _compensation_accepted,
     ev.CompensationRetryScheduled: _compensation_retry_scheduled,
     ev.StepOwed: _step_owed,
 }

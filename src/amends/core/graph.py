@@ -11,8 +11,7 @@ Rules of this file:
     fingerprint, so it reaches running sagas.
   * no functions, no types, no wiring: `decide` and `fold` see nothing but this.
 
-Events and state speak of *slots*. For a node outside `each` the slot is the node's index; `each`
-(a later release) appends one block of slots per item, so nothing here will change for it.
+Events and state speak of *slots* (`places.py`): for a node outside `each` the slot is the node's index.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from ..policies.retry import Retry
 
 
 class Kind(IntEnum):
-    """What a node does. EACH and FIRST_OF have their numbers reserved: 6 and 7."""
+    """What a node does."""
 
     STEP = 0
     SEQUENCE = 1
@@ -35,6 +34,9 @@ class Kind(IntEnum):
     CHOOSE = 3
     WAIT = 4
     SLEEP = 5
+    EACH = 6
+    FIRST_OF = 7
+    CALL = 8
 
 
 class Node(Struct, frozen=True, array_like=True):
@@ -44,6 +46,8 @@ class Node(Struct, frozen=True, array_like=True):
     (`"parallel#4"`). `parent` is -1 for a root. `position` is the place among the parent's children.
     A CHOOSE has one SEQUENCE per `when`, and one for `otherwise`, always last.
     A WAIT with `on_timeout` nodes has one SEQUENCE child; without one its timeout turns back.
+    An EACH has one child, the body that each item gets a copy of; a CALL one SEQUENCE, the called
+    saga's; a FIRST_OF one child per alternative.
     """
 
     index: int
@@ -78,6 +82,7 @@ class Policy(Struct, frozen=True):
     key_ttl_ms: int = 0
     wait_ms: int = 0  # WAIT: its timeout
     sleep_ms: int = 0  # SLEEP: its constant length
+    limit: int = 8  # EACH: items at a time
 
 
 class Graph(Struct, frozen=True):
@@ -86,7 +91,10 @@ class Graph(Struct, frozen=True):
     `root` is the forward SEQUENCE; `after_completed` and `after_compensated` are the SEQUENCEs of
     the follow-up steps, -1 when there are none. `result` is the index of the node whose value is
     the saga's result, -1 when the result is None; for a container it is resolved when the saga
-    ends (`last value of the taken branch`).
+    ends (`last value of the taken branch`). `results` says the same of each CALL.
+
+    `paths`, `sizes` (how many nodes a subtree has) and `first_of` (the nearest FIRST_OF around a
+    node, -1 for none; empty when the graph has none) follow from the nodes: `shaped` adds them.
     """
 
     name: str
@@ -99,17 +107,42 @@ class Graph(Struct, frozen=True):
     result: int = -1
     deadline_ms: int = 0
     fingerprint: str = ""
+    results: dict[int, int] = {}
+    paths: tuple[str, ...] = ()
+    sizes: tuple[int, ...] = ()
+    first_of: tuple[int, ...] = ()
 
     def find(self, path: str) -> int:
-        """The index of the step, wait or sleep at `path`; -1 when there is none."""
+        """The index of the node at `path`; -1 when there is none."""
         for node in self.nodes:
             if node.path == path:
                 return node.index
         return -1
 
 
-class Structure(Struct, frozen=True):
-    """What is stored of a definition, and what its fingerprint covers."""
+def shaped(graph: Graph) -> Graph:
+    """The graph with all that follows from its nodes: `paths`, `sizes` and `first_of`."""
+    nodes = graph.nodes
+    sizes = [1] * len(nodes)
+    for node in reversed(nodes):
+        if node.parent >= 0:
+            sizes[node.parent] += sizes[node.index]
+    around = [-1] * len(nodes)
+    for node in nodes:
+        if node.parent >= 0:
+            parent = nodes[node.parent]
+            around[node.index] = parent.index if parent.kind is Kind.FIRST_OF else around[parent.index]
+    first_of = tuple(around) if any(node.kind is Kind.FIRST_OF for node in nodes) else ()
+    paths = tuple(node.path for node in nodes)
+    return msgspec.structs.replace(graph, paths=paths, sizes=tuple(sizes), first_of=first_of)
+
+
+class Structure(Struct, frozen=True, omit_defaults=True):
+    """What is stored of a definition, and what its fingerprint covers.
+
+    A field that comes later has a default and is left out when it has it, so that the fingerprints of
+    sagas without what it speaks of stay.
+    """
 
     name: str
     version: int
@@ -118,6 +151,7 @@ class Structure(Struct, frozen=True):
     after_completed: int
     after_compensated: int
     result: int
+    results: tuple[tuple[int, int], ...] = ()
 
 
 _encoder = msgspec.json.Encoder(order="deterministic")
@@ -134,6 +168,7 @@ def structure_of(graph: Graph) -> bytes:
             graph.after_completed,
             graph.after_compensated,
             graph.result,
+            tuple(sorted(graph.results.items())),
         )
     )
 
@@ -150,3 +185,18 @@ def structure_from(stored: bytes) -> Structure:
         ValueError: the stored form is damaged.
     """
     return msgspec.json.decode(stored, type=Structure)
+
+
+def graph_from(stored: bytes, fingerprint: str) -> Graph:
+    """The graph of a stored structure, untuned: enough to fold and to look, not to decide.
+
+    Raises:
+        ValueError: the stored form is damaged.
+    """
+    it = structure_from(stored)
+    policies = tuple(Policy() for _ in it.nodes)
+    graph = Graph(
+        it.name, it.version, it.nodes, policies, it.root, it.after_completed, it.after_compensated, it.result,
+        0, fingerprint, dict(it.results),
+    )  # fmt: skip
+    return shaped(graph)

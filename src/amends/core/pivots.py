@@ -50,11 +50,13 @@ def _walk(tree: Tree, draft: Draft, passed: Passed) -> Passed:
                     code="AM1305",
                 )
             return passed.union(*(_walk(tree, child, passed) for child in children))
-        case Kind.PARALLEL:
+        case Kind.PARALLEL | Kind.EACH:
             for child in children:  # none holds a pivot, so all begin and end alike
                 _walk(tree, child, passed)
             return passed
-        case Kind.CHOOSE:
+        case Kind.CALL:
+            return _walk(tree, children[0], passed)
+        case Kind.CHOOSE | Kind.FIRST_OF:
             return frozenset[bool]().union(*(_walk(tree, child, passed) for child in children))
         case Kind.SLEEP:
             return passed
@@ -88,13 +90,14 @@ def _step(tree: Tree, draft: Draft, passed: Passed) -> Passed:
 
 
 def _may_hold_a_pivot(tree: Tree, draft: Draft) -> bool:
-    if draft.parent == tree.root:
-        return True
-    branch = tree.drafts[draft.parent]
-    if branch.kind is not Kind.SEQUENCE or branch.parent < 0:
-        return False
-    holder = tree.drafts[branch.parent]
-    return holder.kind is Kind.CHOOSE and holder.parent == tree.root
+    """Whether only sequences and calls stand around it, and at most one choose."""
+    choices = 0
+    while draft.parent >= 0:
+        draft = tree.drafts[draft.parent]
+        choices += draft.kind is Kind.CHOOSE
+        if draft.kind not in (Kind.SEQUENCE, Kind.CALL, Kind.CHOOSE) or choices > 1:
+            return False
+    return True
 
 
 def _no_pivot(tree: Tree, draft: Draft) -> DefinitionError:

@@ -1,22 +1,28 @@
-"""What a saga's journal amounts to, and the two walks over its tree.
+"""What a saga's journal amounts to.
 
-Rules of this file: data and structure only. `fold` is the one that calls it; nothing here knows a
-policy, a clock or a user's function. A step's numbers live in its `Slot`; the saga keeps counters so
-that no question asked in `decide` needs a scan.
+Rules of this file: data only, and the questions about it. `fold` and the walks (`walk.py`) change it;
+nothing here knows a policy, a clock or a user's function. A step's numbers live in its `Slot`; the saga
+keeps counters so that no question asked in `decide` needs a scan.
+
+Slots and nodes: `nodes[slot]` is the node that a slot is a copy of, and its `index`, `parent` and
+`children` are the graph's. Where a function takes `index`, a slot is meant.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator, Sequence
 
 from msgspec import Raw
 
 from ..limits import DEATHS_MAX, ERRORS_KEPT
-from .events import NOTHING, Started, TurnedBack
+from .events import NOTHING, AlternativeFailed, Started, TurnedBack
 from .graph import Graph, Kind, Node, Policy
+from .places import Block, block_of, path_of, split
 from .transitions import ACTIVE, STEP_TRANSITIONS, STUCK, UNDECIDED, SagaStatus, StepStatus
 
 _S = StepStatus
+_COMPOSITE = frozenset({Kind.EACH, Kind.CALL, Kind.FIRST_OF})
 _IDLE, _ACTIVE, _STUCK = 0, 1, 2
 _CLASS = {status: _ACTIVE if status in ACTIVE else _STUCK if status in STUCK else _IDLE for status in StepStatus}
 
@@ -58,7 +64,18 @@ class Slot:
     reason: str = ""  # why it is parked or owed
     sleep_due: int = 0
     cursor: int = 0  # SEQUENCE: the child reached last; CHOOSE: the branch taken
-    remaining: int = 0  # PARALLEL: children not finished (or not undone) yet
+    remaining: int = 0  # PARALLEL and EACH: children (items) not finished, or not undone, yet
+    block: Block | None = None  # EACH: its items' slots
+    items: list[Raw] | None = None  # EACH: the items
+    limit: int = 0  # EACH: how many run at a time
+    input: Raw | None = None  # CALL: what the called saga's functions take as their input
+    active: int = 0  # FIRST_OF: the alternative's nodes that are ready, running, being settled or backing off
+    stuck: int = 0  # FIRST_OF: the alternative's nodes that are parked or owed
+    failing: AlternativeFailed | None = None  # FIRST_OF: why the alternative under way failed
+    poll: str = ""  # the function that asks for what was accepted; "" for the call itself
+    poll_until: int = 0  # when the asking is given up; 0 before the first acceptance
+    every_ms: int = 0
+    token: Raw = NOTHING  # what to ask by
 
 
 class SagaState:
@@ -66,7 +83,8 @@ class SagaState:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.nodes: tuple[Node, ...] = graph.nodes
+        self.nodes: Sequence[Node] = graph.nodes  # one per slot
+        self.blocks: list[Block] = []  # of each EACH whose items are known
         self.slots: list[Slot | None] = [None] * len(graph.nodes)
         self.status = SagaStatus.SCHEDULED
         self.started: Started | None = None
@@ -82,6 +100,9 @@ class SagaState:
         self.committed = False  # a pivot has succeeded: no way back
         self.pivot = -1  # the pivot whose action has begun
         self.failing: TurnedBack | None = None  # why the saga is about to turn back
+        self.alternatives: dict[int, AlternativeFailed] = {}  # FIRST_OFs that are about to give up an alternative
+        self.leaving: dict[int, None] = {}  # FIRST_OFs that undo what an alternative did
+        self.refused: list[tuple[AlternativeFailed, int]] = []  # what was given up, with its place, oldest first
         self.turned_back: TurnedBack | None = None
         self.cancelling = False  # a cancel waits for the pivot's outcome
         self.undoing = False
@@ -122,19 +143,115 @@ class SagaState:
         slot = self.slots[index]
         if slot is None or slot.passed or slot.status is _S.PASSED:
             return None
+        if slot.result is None and self.nodes[index].kind in _COMPOSITE:
+            return value_of(self, index)
         return slot.result
+
+    # --- slots and nodes ---------------------------------------------------------------------------
+
+    def policy_of(self, index: int) -> Policy:
+        """The tuning of a slot's node."""
+        return self.graph.policies[self.nodes[index].index]
+
+    def path_of(self, index: int) -> str:
+        """The path of a slot, its items' numbers included."""
+        return path_of(self.graph.paths, self.blocks, index)
+
+    def find(self, path: str) -> int:
+        """The slot at a path such as `reserve[3]`; -1 when there is none (yet)."""
+        template, numbers = split(path)
+        index = self.graph.find(template)
+        around: list[int] = []
+        parent = self.graph.nodes[index].parent if index >= 0 else -1
+        while parent >= 0:
+            if self.graph.nodes[parent].kind is Kind.EACH:
+                around.append(parent)
+            parent = self.graph.nodes[parent].parent
+        if len(around) != len(numbers):
+            return -1
+        shift = 0
+        for each, number in zip(reversed(around), numbers, strict=True):
+            slot = self.slots[each + shift]
+            if slot is None or slot.block is None or number >= slot.block.count:
+                return -1
+            shift = slot.block.first + number * slot.block.size - slot.block.body
+        return index + shift
+
+    def beside(self, index: int, node: int) -> int:
+        """The slot of a node as the node at slot `index` sees it: of its own item, if they share one."""
+        while index >= len(self.graph.nodes):
+            block = block_of(self.blocks, index)
+            if block.body <= node < block.body + block.size:
+                return node + index - self.nodes[index].index
+            index = block.each
+        return node
+
+    def item_at(self, index: int, each: int) -> Raw:
+        """The item of the EACH node `each` that slot `index` belongs to. Raises LookupError."""
+        while True:
+            block = block_of(self.blocks, index)
+            if self.nodes[block.each].index == each:
+                items = self.slot(block.each).items
+                assert items is not None
+                return items[(index - block.first) // block.size]
+            index = block.each
+
+    def input_at(self, index: int, call: int) -> Raw:
+        """The input that a function at slot `index` takes: the saga's, or that of the CALL node `call`."""
+        if call < 0:
+            return self.input
+        given = self.slot(self.beside(index, call)).input
+        assert given is not None, "a CALL is entered before its nodes"
+        return given
+
+    def subtree(self, index: int) -> Iterator[int]:
+        """The slots below and of a node, in the order of the graph, the items of an EACH included."""
+        shift = index - self.nodes[index].index
+        node = self.nodes[index].index
+        end = node + self.graph.sizes[node]
+        while node < end:
+            slot = self.slots[node + shift]
+            yield node + shift
+            if self.nodes[node].kind is Kind.EACH:
+                if slot is not None and slot.block is not None:
+                    for item in range(slot.block.count):
+                        yield from self.subtree(slot.block.first + item * slot.block.size)
+                node += self.graph.sizes[node]
+            else:
+                node += 1
+
+    # --- what turns back ---------------------------------------------------------------------------
+
+    def turned(self, index: int) -> bool:
+        """Whether the node is on its way back: with the whole saga, or with an alternative of a FIRST_OF."""
+        if self.back:
+            return True
+        return bool(self.leaving) and any(around in self.leaving for around in self.around(index))
+
+    def around(self, index: int) -> Iterator[int]:
+        """The slots of the FIRST_OFs around a slot, the nearest first."""
+        around = self.graph.first_of
+        while around and (node := around[self.nodes[index].index]) >= 0:
+            index = self.beside(index, node)
+            yield index
+
+    def pending(self, index: int) -> deque[Raw] | None:
+        """The signals that a wait may consume: those sent to its own path, else those to its name."""
+        own = self.signals.get(self.path_of(index))
+        return own or self.signals.get(self.nodes[index].signal)
+
+    # --- transitions -------------------------------------------------------------------------------
 
     def move(self, index: int, slot: Slot, event: str) -> None:
         """Take the table's transition, and keep the counters and the agenda true."""
         old = slot.status
         new = STEP_TRANSITIONS[old].get(event)
         if new is None:
-            raise IllegalTransition(f"saga {self.saga_id}: {event} of {self.nodes[index].path} is illegal in {old}")
+            raise IllegalTransition(f"saga {self.saga_id}: {event} of {self.path_of(index)} is illegal in {old}")
         slot.status = new
         was, now = _CLASS[old], _CLASS[new]
         if was != now:
-            self.active += (now == _ACTIVE) - (was == _ACTIVE)
-            self.stuck += (now == _STUCK) - (was == _STUCK)
+            self.count(index, (now == _ACTIVE) - (was == _ACTIVE), (now == _STUCK) - (was == _STUCK))
         if new in UNDECIDED:
             self.agenda[index] = None
         elif old in UNDECIDED:
@@ -142,29 +259,61 @@ class SagaState:
         if self.due:
             self.due.pop(index, None)
 
+    def count(self, index: int, active: int, stuck: int = 0) -> None:
+        """Keep the counters true, those of the FIRST_OFs around included."""
+        self.active += active
+        self.stuck += stuck
+        if self.graph.first_of:
+            for around in self.around(index):
+                scope = self.slot(around)
+                scope.active += active
+                scope.stuck += stuck
+
 
 def giver_of(state: SagaState) -> int:
-    """The step or wait whose value is the saga's result, on the path that was taken; -1 for none."""
-    index = state.graph.result
+    """The step, wait or EACH whose value is the saga's result, on the path that was taken; -1 for none."""
+    return _giver(state, state.graph.result) if state.graph.result >= 0 else -1
+
+
+def _giver(state: SagaState, index: int) -> int:
+    """The slot of the step, wait or EACH that gives the value of slot `index`; -1 for none."""
     while index >= 0:
         node, slot = state.nodes[index], state.slots[index]
+        shift = index - node.index
         if slot is None or node.kind in (Kind.PARALLEL, Kind.SLEEP):
             return -1
         if node.kind is Kind.SEQUENCE:
-            index = node.children[-1] if node.children else -1
-        elif node.kind is Kind.CHOOSE:
-            index = node.children[slot.cursor]
+            index = node.children[-1] + shift if node.children else -1
+        elif node.kind in (Kind.CHOOSE, Kind.FIRST_OF):
+            index = node.children[slot.cursor] + shift
+        elif node.kind is Kind.CALL:
+            result = state.graph.results.get(node.index, -1)
+            index = result + shift if result >= 0 else -1
         elif node.kind is Kind.WAIT and slot.status is _S.TIMED_OUT:
-            index = node.children[0] if node.children else -1
+            index = node.children[0] + shift if node.children else -1
         else:
             return index
     return -1
 
 
+def value_of(state: SagaState, index: int) -> Raw | None:
+    """The value of the node at slot `index`: for an EACH the list of its items'; None when it has none."""
+    giver = _giver(state, index)
+    if giver < 0:
+        return None
+    slot = state.slot(giver)
+    if state.nodes[giver].kind is not Kind.EACH:
+        return state.result_of(giver)
+    block = slot.block
+    if block is None:
+        return None
+    items = (value_of(state, block.first + item * block.size) or NOTHING for item in range(block.count))
+    return Raw(b"[" + b",".join(map(bytes, items)) + b"]")
+
+
 def saga_result(state: SagaState) -> Raw:
     """The result of a completed saga, encoded; JSON null when nothing was assigned."""
-    giver = giver_of(state)
-    result = state.result_of(giver) if giver >= 0 else None
+    result = value_of(state, state.graph.result) if state.graph.result >= 0 else None
     return NOTHING if result is None else result
 
 
@@ -189,126 +338,3 @@ def key_expired(policy: Policy, slot: Slot, at: int) -> bool:
 def undo_key_expired(policy: Policy, slot: Slot, at: int) -> bool:
     """Whether a call of the compensation at this time would use a key older than `key_ttl`."""
     return bool(policy.key_ttl_ms and slot.undo_first_at) and at >= slot.undo_first_at + policy.key_ttl_ms
-
-
-# --- the walk forward ----------------------------------------------------------------------------
-
-
-def enter(state: SagaState, index: int) -> None:
-    """Reach a node: its leaves become ready, an empty sequence is done at once."""
-    node = state.nodes[index]
-    slot = Slot()
-    state.slots[index] = slot
-    kind = node.kind
-    if kind is Kind.SEQUENCE:
-        if node.children:
-            enter(state, node.children[0])
-        else:
-            done(state, index)
-    elif kind is Kind.PARALLEL:
-        slot.remaining = len(node.children)
-        for child in node.children:
-            enter(state, child)
-    else:
-        slot.status = _S.READY
-        state.active += 1
-        state.agenda[index] = None
-
-
-def done(state: SagaState, index: int) -> None:
-    """A subtree is finished going forward; reach what comes after it."""
-    nodes = state.nodes
-    if state.back and not nodes[index].follow_up:
-        return
-    while True:
-        node = nodes[index]
-        if node.parent < 0:
-            state.walk_done = True
-            return
-        parent = nodes[node.parent]
-        if parent.kind is Kind.SEQUENCE:
-            following = node.position + 1
-            if following < len(parent.children):
-                state.slot(parent.index).cursor = following
-                enter(state, parent.children[following])
-                return
-        elif parent.kind is Kind.PARALLEL:
-            slot = state.slot(parent.index)
-            slot.remaining -= 1
-            if slot.remaining:
-                return
-        index = parent.index
-
-
-# --- the walk backward ---------------------------------------------------------------------------
-
-
-def begin_undo(state: SagaState) -> None:
-    """Start the walk backward; every running attempt has its outcome."""
-    state.undoing = True
-    if undo(state, state.graph.root):
-        state.walk_done = True
-
-
-def owes(node: Node, slot: Slot) -> bool:
-    """Whether turning back past this step must undo it (or park it, when it cannot be undone)."""
-    if node.read_only or node.follow_up or node.kind is not Kind.STEP:
-        return False
-    if slot.status is _S.SUCCEEDED or slot.status is _S.UNKNOWN or (slot.status is _S.PASSED and slot.unknown):
-        return node.compensation or not node.best_effort
-    return False
-
-
-def undo(state: SagaState, index: int) -> bool:
-    """Walk backward into a subtree; True when there is nothing (left) to wait for in it."""
-    node, slot = state.nodes[index], state.slots[index]
-    if slot is None:
-        return True
-    kind = node.kind
-    if kind is Kind.SEQUENCE:
-        return _undo_sequence(state, node, slot, slot.cursor)
-    if kind is Kind.PARALLEL:
-        slot.remaining = sum(not undo(state, child) for child in reversed(node.children))
-        return slot.remaining == 0
-    if kind is Kind.CHOOSE:
-        return slot.status is not _S.SUCCEEDED or undo(state, node.children[slot.cursor])
-    if kind is Kind.WAIT:
-        return slot.status is not _S.TIMED_OUT or not node.children or undo(state, node.children[0])
-    if slot.undone or not owes(node, slot):
-        slot.undone = True
-        return True
-    state.move(index, slot, "undo_entered")
-    slot.forced = False  # it spoke of the action, and so did the deaths
-    slot.deaths = 0
-    return False
-
-
-def _undo_sequence(state: SagaState, node: Node, slot: Slot, position: int) -> bool:
-    while position >= 0 and node.children:
-        slot.cursor = position
-        if not undo(state, node.children[position]):
-            return False
-        position -= 1
-    return True
-
-
-def undone(state: SagaState, index: int) -> None:
-    """A step's compensation was acknowledged or parked; go on with what came before it, once."""
-    leaf = state.slot(index)
-    if leaf.undone:
-        return
-    leaf.undone = True
-    while True:
-        node = state.nodes[index]
-        if node.parent < 0:
-            state.walk_done = True
-            return
-        parent, slot = state.nodes[node.parent], state.slot(node.parent)
-        if parent.kind is Kind.SEQUENCE:
-            if not _undo_sequence(state, parent, slot, node.position - 1):
-                return
-        elif parent.kind is Kind.PARALLEL:
-            slot.remaining -= 1
-            if slot.remaining:
-                return
-        index = parent.index

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from ..limits import FAILED_KEPT
 from . import events as e
+from .places import Block, path_of
 
 SHAPE = 2  # grows with every change of what a summary says; see the migrations of the stores
 
@@ -33,6 +34,7 @@ class Summary(Struct, kw_only=True):
         failed: the steps that were rejected, failed without effect, stayed unknown, were parked or
             owed, or turned the saga back; in the order of their first failure, also if they were
             mended later. Items of `each` count as their step; at most FAILED_KEPT.
+        blocks: the slots of every `each` whose items are known.
         manual: it has stood in `requires_manual` at least once.
         intervened: a person retried, resolved or skipped something of it.
         seq: the last frame folded in.
@@ -59,6 +61,7 @@ class Summary(Struct, kw_only=True):
     holds: dict[int, str] = {}
     held: str = ""
     waiting_since: int = 0
+    blocks: tuple[Block, ...] = ()
     failed: tuple[str, ...] = ()
     manual: bool = False
     intervened: bool = False
@@ -75,6 +78,10 @@ _HOLD_OF_EVENT: dict[type[e.Event], str] = {
     e.RetryScheduled: "retry",
     e.CompensationRetryScheduled: "retry",
     e.ProbeRetryScheduled: "retry",
+    e.ActionAccepted: "timer",
+    e.CompensationAccepted: "timer",
+    e.PollPending: "timer",
+    e.PollCut: "timer",
     e.StepParked: "manual",
     e.StepOwed: "manual",
 }
@@ -110,7 +117,7 @@ def fold_summary(summary: Summary | None, saga_id: str, frame: e.Frame, seq: int
     Parameters:
         summary: after frame `seq - 1`; None before frame 1.
         frame: the journal's frame `seq`.
-        paths: the path of each node of the saga's graph; a node beyond its end is shown as `#index`.
+        paths: the path of each node of the saga's graph; one that belongs to no item is shown as `#slot`.
 
     Raises:
         ValueError: frame 1 does not begin with `Started`.
@@ -135,7 +142,7 @@ def fold_summary(summary: Summary | None, saga_id: str, frame: e.Frame, seq: int
             else:
                 new.holds[node] = "poison" if getattr(event, "reason", "") == "poison" else hold
             if kind in _TOUCHING:
-                new.step = _path(paths, node)
+                new.step = path_of(paths, new.blocks, node)
         special = _SPECIAL.get(kind)
         if special is not None:
             special(new, event, frame.at, paths)
@@ -165,12 +172,8 @@ def _begun(saga_id: str, event: e.Started, at: int) -> Summary:
     )
 
 
-def _path(paths: Sequence[str], node: int) -> str:
-    return paths[node] if node < len(paths) else f"#{node}"
-
-
 def _failed(summary: Summary, event: Any, at: int, paths: Sequence[str]) -> None:
-    path = _ITEM.sub("", _path(paths, event.node))
+    path = _ITEM.sub("", path_of(paths, summary.blocks, event.node))
     if path not in summary.failed and len(summary.failed) < FAILED_KEPT:
         summary.failed = (*summary.failed, path)
 
@@ -209,7 +212,7 @@ def _flag(name: str, value: bool | str) -> Callable[[Summary, Any, int, Sequence
 def _turned_back(summary: Summary, event: e.TurnedBack, at: int, paths: Sequence[str]) -> None:
     head = event.cause
     if event.node >= 0:
-        head = f"{_path(paths, event.node)} {event.cause}"
+        head = f"{path_of(paths, summary.blocks, event.node)} {event.cause}"
         _failed(summary, event, at, paths)
     if not summary.turned_back:
         summary.cause = _cause(head, event.message)
@@ -225,14 +228,14 @@ def _requires_manual(summary: Summary, event: e.RequiresManual, at: int, paths: 
     summary.status, summary.manual = "requires_manual", True
     for node, hold in sorted(summary.holds.items()):
         if hold in ("manual", "poison"):
-            summary.step = _path(paths, node)  # what a person must look at, not what was called last
+            summary.step = path_of(paths, summary.blocks, node)  # what a person must look at, not what was called last
             break
 
 
 def _parked(summary: Summary, event: e.StepParked, at: int, paths: Sequence[str]) -> None:
     _failed(summary, event, at, paths)
     if not summary.turned_back and not summary.cause:
-        head = f"{_path(paths, event.node)} parked: {event.reason}"
+        head = f"{path_of(paths, summary.blocks, event.node)} parked: {event.reason}"
         summary.cause = _cause(head, event.message) if event.reason == "poison" else head
 
 
@@ -248,6 +251,11 @@ def _anomaly(summary: Summary, event: e.AnomalyNoted, at: int, paths: Sequence[s
     summary.anomalous = summary.anomalous or event.after_undo
 
 
+def _listed(summary: Summary, event: e.ItemsListed, at: int, paths: Sequence[str]) -> None:
+    block = Block(event.first, event.node, event.body, event.size, len(event.items))
+    summary.blocks = (*summary.blocks, block)
+
+
 def _retried(summary: Summary, event: e.RetryRequested, at: int, paths: Sequence[str]) -> None:
     summary.deadline = event.deadline or summary.deadline
     summary.intervened = True
@@ -256,6 +264,7 @@ def _retried(summary: Summary, event: e.RetryRequested, at: int, paths: Sequence
 _SPECIAL: dict[type[e.Event], Callable[[Summary, Any, int, Sequence[str]], None]] = {
     e.Began: _status("running"),
     e.TurnedBack: _turned_back,
+    e.ItemsListed: _listed,
     e.Completed: _end("completed"),
     e.Compensated: _end("compensated"),
     e.Closed: _end("closed"),

@@ -5,7 +5,8 @@ refuses what is not there; the diagrams in the documentation are drawn from them
 
 Rules of this file: data only. A key is an event's class name. Where one event leads to two statuses,
 the fact that decides follows a colon (`"TurnedBack:unknown"`). Names in lower case are structural:
-`entered` (the walk forward reached the node) and `undo_entered` (the walk backward did).
+`entered` (the walk forward reached the node), `undo_entered` (the walk backward did) and
+`alternative_undone` (the walk backward through an alternative of a first_of is at its end).
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ class StepStatus(StrEnum):
     RETRYING = "retrying"  # the next attempt has a due time
     PROBING = "probing"  # the probe runs
     PROBE_RETRYING = "probe_retrying"  # the next attempt of the probe has a due time
+    ACCEPTED = "accepted"  # the participant took it and is not done; polled at a due time
+    POLLING = "polling"  # a poll of what was accepted runs
     WAITING = "waiting"  # a wait for its signal, a sleep for its time
     SUCCEEDED = "succeeded"
     REJECTED = "rejected"  # a business "no": proven without effect
@@ -42,6 +45,7 @@ class StepStatus(StrEnum):
     UNKNOWN = "unknown"  # it may have taken effect; it is undone including itself
     PASSED = "passed"  # best effort, without success
     TIMED_OUT = "timed_out"  # a wait whose time was over
+    UNDOING = "undoing"  # a first_of: what its last alternative did is being undone, before the next is tried
     DROPPED = "dropped"  # reached, never called; the saga turned back
     PARKED = "parked"  # a person decides
     SKIPPED = "skipped"  # a person left it out
@@ -49,6 +53,8 @@ class StepStatus(StrEnum):
     COMPENSATING = "compensating"  # an attempt of the compensation runs
     UNDO_SETTLING = "undo_settling"  # an attempt of the compensation failed; being decided
     UNDO_RETRYING = "undo_retrying"  # the next attempt of the compensation has a due time
+    UNDO_ACCEPTED = "undo_accepted"  # its compensation was accepted and is not done; polled at a due time
+    UNDO_POLLING = "undo_polling"  # a poll of the compensation runs
     OWED = "owed"  # its compensation is owed and parked: a person decides
     COMPENSATED = "compensated"
 
@@ -92,6 +98,9 @@ STEP_TRANSITIONS: dict[StepStatus, dict[str, StepStatus]] = {
         "WaitSatisfied": S.SUCCEEDED,
         "SleepStarted": S.WAITING,
         "BranchChosen": S.SUCCEEDED,
+        "ItemsListed": S.SUCCEEDED,
+        "CallEntered": S.SUCCEEDED,
+        "AlternativeStarted": S.SUCCEEDED,
         "StepParked": S.PARKED,
         "StepPassed": S.PASSED,  # best effort, and the deadline passed after the pivot
         "TurnedBack": S.DROPPED,
@@ -102,6 +111,8 @@ STEP_TRANSITIONS: dict[StepStatus, dict[str, StepStatus]] = {
         "ActionNotSent": S.SETTLING,
         "ActionUnknown": S.SETTLING,
         "ActionCut": S.SETTLING,
+        "ActionAccepted": S.ACCEPTED,
+        "ActionAccepted:back": S.SETTLING,
         "StepParked": S.PARKED,
         "StepParked:follow_up": S.FAILED,
         "LateSucceeded": S.RUNNING,
@@ -119,6 +130,35 @@ STEP_TRANSITIONS: dict[StepStatus, dict[str, StepStatus]] = {
         "StepPassed": S.PASSED,
         "StepParked": S.PARKED,
         "StepParked:follow_up": S.FAILED,
+        "AlternativeStarted": S.SUCCEEDED,
+        "FirstOfFailed": S.FAILED,
+        "TurnedBack:first_of": S.SUCCEEDED,
+    },
+    S.ACCEPTED: {
+        "PollStarted": S.POLLING,
+        "ActionStarted": S.RUNNING,  # polled by calling it again
+        "ActionUnknown": S.SETTLING,  # unfinished when its time was over
+        "StepParked": S.PARKED,
+        "StepParked:follow_up": S.FAILED,
+        "RetryRequested": S.SETTLING,
+        "DeadlinePassed": S.SETTLING,
+        "TurnedBack": S.SETTLING,
+        "LateSucceeded": S.SUCCEEDED,
+        "Resolved:done": S.SUCCEEDED,
+        "Resolved:not_done": S.REJECTED,
+        "Resolved:passed": S.PASSED,
+        "Resolved:failed": S.SETTLING,
+        "Skipped": S.SKIPPED,
+    },
+    S.POLLING: {
+        "PollPending": S.ACCEPTED,
+        "PollPending:back": S.SETTLING,
+        "PollCut": S.ACCEPTED,
+        "PollCut:back": S.SETTLING,
+        "ActionSucceeded": S.SUCCEEDED,
+        "ActionRejected": S.SETTLING,
+        "LateSucceeded": S.POLLING,
+        "ended:late": S.SUCCEEDED,
     },
     S.RETRYING: {
         "ActionStarted": S.RUNNING,
@@ -176,7 +216,12 @@ STEP_TRANSITIONS: dict[StepStatus, dict[str, StepStatus]] = {
         "TurnedBack": S.DROPPED,
         "TurnedBack:unknown": S.UNKNOWN,
     },
-    S.SUCCEEDED: {"undo_entered": S.UNDO_READY, "Resolved:undone": S.COMPENSATED},
+    S.SUCCEEDED: {
+        "undo_entered": S.UNDO_READY,
+        "Resolved:undone": S.COMPENSATED,
+        "AlternativeFailed": S.UNDOING,
+    },
+    S.UNDOING: {"alternative_undone": S.SETTLING, "TurnedBack": S.SUCCEEDED},
     S.UNKNOWN: {
         "undo_entered": S.UNDO_READY,
         "LateSucceeded": S.SUCCEEDED,
@@ -196,7 +241,23 @@ STEP_TRANSITIONS: dict[StepStatus, dict[str, StepStatus]] = {
         "CompensationRefused": S.UNDO_SETTLING,
         "CompensationFailed": S.UNDO_SETTLING,
         "CompensationCut": S.UNDO_SETTLING,
+        "CompensationAccepted": S.UNDO_ACCEPTED,
         "StepOwed": S.OWED,
+    },
+    S.UNDO_ACCEPTED: {
+        "PollStarted": S.UNDO_POLLING,
+        "CompensationStarted": S.COMPENSATING,  # polled by calling it again
+        "StepOwed": S.OWED,
+        "RetryRequested": S.UNDO_SETTLING,
+        "Resolved:undone": S.COMPENSATED,
+        "Resolved:not_done": S.REJECTED,
+        "Skipped": S.SKIPPED,
+    },
+    S.UNDO_POLLING: {
+        "PollPending": S.UNDO_ACCEPTED,
+        "PollCut": S.UNDO_ACCEPTED,
+        "CompensationSucceeded": S.COMPENSATED,
+        "CompensationRefused": S.UNDO_SETTLING,
     },
     S.UNDO_SETTLING: {
         "CompensationStarted": S.COMPENSATING,
@@ -227,8 +288,8 @@ STEP_TRANSITIONS: dict[StepStatus, dict[str, StepStatus]] = {
 }
 
 # What a status means for the saga as a whole: which of its branches still owe a decision.
-CALLING = frozenset({S.RUNNING, S.PROBING, S.COMPENSATING})
+CALLING = frozenset({S.RUNNING, S.PROBING, S.COMPENSATING, S.POLLING, S.UNDO_POLLING})
 UNDECIDED = frozenset({S.READY, S.SETTLING, S.UNDO_READY, S.UNDO_SETTLING})
-BACKING_OFF = frozenset({S.RETRYING, S.PROBE_RETRYING, S.UNDO_RETRYING})
+BACKING_OFF = frozenset({S.RETRYING, S.PROBE_RETRYING, S.UNDO_RETRYING, S.ACCEPTED, S.UNDO_ACCEPTED})
 ACTIVE = CALLING | UNDECIDED | BACKING_OFF
 STUCK = frozenset({S.PARKED, S.OWED})

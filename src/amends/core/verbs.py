@@ -24,8 +24,9 @@ from .transitions import BACKING_OFF, CALLING, StepStatus
 _S = StepStatus
 Outcome = Literal["done", "not_done"]
 
-_OWES = frozenset({_S.SUCCEEDED, _S.UNKNOWN, _S.UNDO_READY, _S.UNDO_RETRYING, _S.OWED})
-_FORWARD_OPEN = frozenset({_S.PARKED, _S.RETRYING, _S.PROBE_RETRYING})
+_OWES = frozenset({_S.SUCCEEDED, _S.UNKNOWN, _S.UNDO_READY, _S.UNDO_RETRYING, _S.UNDO_ACCEPTED, _S.OWED})
+_SKIPPABLE_UNDO = frozenset({_S.OWED, _S.UNDO_RETRYING, _S.UNDO_ACCEPTED})
+_FORWARD_OPEN = frozenset({_S.PARKED, _S.RETRYING, _S.PROBE_RETRYING, _S.ACCEPTED})
 
 
 def allowed(state: SagaState, now: int = 0) -> str:
@@ -57,9 +58,10 @@ def _resolvable(state: SagaState, index: int, slot: Slot) -> bool:
     node = state.nodes[index]
     if node.kind is not Kind.STEP:
         return False
-    if state.back:
+    if state.turned(index):
         return slot.status in _OWES and not node.read_only and (not slot.undone or slot.status is _S.OWED)
-    return slot.status in _FORWARD_OPEN and (slot.unknown or state.committed or node.pivot)
+    unsettled = slot.unknown or slot.status is _S.ACCEPTED
+    return slot.status in _FORWARD_OPEN and (unsettled or state.committed or node.pivot)
 
 
 def _skippable(state: SagaState, index: int, slot: Slot) -> bool:
@@ -68,7 +70,7 @@ def _skippable(state: SagaState, index: int, slot: Slot) -> bool:
     if node.kind is not Kind.STEP:
         return False
     if state.back:
-        return slot.status in (_S.OWED, _S.UNDO_RETRYING)
+        return slot.status in _SKIPPABLE_UNDO
     return state.committed and slot.status in _FORWARD_OPEN and not node.read
 
 
@@ -87,7 +89,7 @@ def cancel(state: SagaState, reason: str, actor: str) -> list[Event]:
     if state.committed:
         raise _conflict(state, "its pivot has succeeded, there is no way back")
     if _pivot_is_parked(state):
-        raise _conflict(state, f"the outcome of its pivot {_path(state, state.pivot)} is unknown and parked")
+        raise _conflict(state, f"the outcome of its pivot {state.path_of(state.pivot)} is unknown and parked")
     if state.back or state.cancelling:
         return []
     return [ev.CancelRequested(reason, actor)]
@@ -95,7 +97,7 @@ def cancel(state: SagaState, reason: str, actor: str) -> list[Event]:
 
 def callable_again(state: SagaState, index: int, slot: Slot, now: int) -> bool:
     """Whether `retry` may call this node: it is parked or backing off, and its call is possible."""
-    node, policy = state.nodes[index], state.graph.policies[index]
+    node, policy = state.nodes[index], state.policy_of(index)
     if slot.status in BACKING_OFF:
         return True
     if slot.status is _S.PARKED:
@@ -115,7 +117,7 @@ def retry(state: SagaState, reason: str, actor: str, now: int) -> list[Event]:
     if not waiting:
         raise _conflict(state, "nothing is parked or backing off, so there is nothing to retry")
     if not any(callable_again(state, index, slot, now) for index, slot in waiting):
-        stuck = ", ".join(f"{_path(state, index)} ({slot.reason})" for index, slot in waiting)
+        stuck = ", ".join(f"{state.path_of(index)} ({slot.reason})" for index, slot in waiting)
         raise _conflict(state, f"what is parked cannot be called again: {stuck}; resolve or skip it", now)
     length_ms = state.graph.deadline_ms if state.started is None else state.started.deadline_ms
     fresh = now + length_ms if length_ms and not state.back and not state.ended else 0
@@ -128,39 +130,44 @@ def resolve(state: SagaState, index: int, outcome: Outcome, result: Raw | None, 
         raise UsageError(f'resolve(outcome={outcome!r}): give "done" or "not_done"', code="AM2010")
     _still_open(state, "resolve")
     node, slot = _step(state, index)
-    _not_calling(state, node, slot)
-    if state.back:
-        return _resolve_undo(state, node, slot, outcome, reason, actor)
+    _not_calling(state, index, slot)
+    if state.turned(index):
+        return _resolve_undo(state, index, slot, outcome, reason, actor)
+    path = state.path_of(index)
     if not _resolvable(state, index, slot):
-        raise _conflict(state, f"step {node.path} is {slot.status}, which leaves nothing to resolve going forward")
+        raise _conflict(state, f"step {path} is {slot.status}, which leaves nothing to resolve going forward")
     if outcome == "done" and result is None and node.read:
         raise UsageError(
-            f"resolve({node.path!r}): its result is read later in the saga; give result=, a value of the step's type",
+            f"resolve({path!r}): its result is read later in the saga; give result=, a value of the step's type",
             code="AM2011",
         )
     return [ev.Resolved(index, outcome, False, NOTHING if result is None else result, reason, actor)]
 
 
-def _resolve_undo(state: SagaState, node: Node, slot: Slot, outcome: Outcome, reason: str, actor: str) -> list[Event]:
-    if not _resolvable(state, node.index, slot):
-        raise _conflict(state, f"step {node.path} is {slot.status}, so nothing is owed for it")
+def _resolve_undo(state: SagaState, index: int, slot: Slot, outcome: Outcome, reason: str, actor: str) -> list[Event]:
+    path = state.path_of(index)
+    if not _resolvable(state, index, slot):
+        raise _conflict(state, f"step {path} is {slot.status}, so nothing is owed for it")
     if outcome == "not_done" and not slot.unknown:
-        raise _conflict(state, f'step {node.path} is known to have succeeded, so "not_done" cannot be true')
-    return [ev.Resolved(node.index, outcome, True, NOTHING, reason, actor)]
+        raise _conflict(state, f'step {path} is known to have succeeded, so "not_done" cannot be true')
+    return [ev.Resolved(index, outcome, True, NOTHING, reason, actor)]
 
 
 def skip(state: SagaState, index: int, reason: str, actor: str) -> list[Event]:
     """Leave out an owed compensation, or a post-pivot step that nobody reads; the saga ends `closed`."""
     _still_open(state, "skip")
     node, slot = _step(state, index)
-    _not_calling(state, node, slot)
+    _not_calling(state, index, slot)
+    path = state.path_of(index)
     if state.back:
-        if slot.status not in (_S.OWED, _S.UNDO_RETRYING):
-            raise _conflict(state, f"step {node.path} is {slot.status}: no compensation of it is owed")
+        if slot.status not in _SKIPPABLE_UNDO:
+            raise _conflict(state, f"step {path} is {slot.status}: no compensation of it is owed")
+    elif state.turned(index):
+        raise _conflict(state, f"an alternative is tried after what step {path} did is undone; resolve it, or cancel")
     elif not state.committed or slot.status not in _FORWARD_OPEN:
-        raise _conflict(state, f"step {node.path} is {slot.status}; only a stuck step after the pivot can be skipped")
+        raise _conflict(state, f"step {path} is {slot.status}; only a stuck step after the pivot can be skipped")
     elif node.read:
-        raise _conflict(state, f"the result of step {node.path} is read later, so it cannot be skipped; resolve it")
+        raise _conflict(state, f"the result of step {path} is read later, so it cannot be skipped; resolve it")
     return [ev.Skipped(index, reason, actor)]
 
 
@@ -182,8 +189,11 @@ def resume(state: SagaState, reason: str, actor: str) -> list[Event]:
 
 def signal(state: SagaState, name: str, payload: Raw, signal_id: str) -> list[Event]:
     """Journal a signal, once per id."""
-    if not any(node.kind is Kind.WAIT and node.signal == name for node in state.nodes):
-        names = ", ".join(sorted({node.signal for node in state.nodes if node.kind is Kind.WAIT})) or "nothing"
+    waits = [node for node in state.graph.nodes if node.kind is Kind.WAIT]
+    if not any(node.signal == name for node in waits) and (
+        (at := state.find(name)) < 0 or state.nodes[at].kind is not Kind.WAIT
+    ):
+        names = ", ".join(sorted({node.signal for node in waits})) or "nothing"
         raise NotFound(
             f"saga {state.saga_id}: no wait_for({name!r}) in {state.graph.name}; it waits for: {names}", code="AM3004"
         )
@@ -206,11 +216,13 @@ def late_success(state: SagaState, index: int, result: Raw) -> list[Event]:
         return [ev.LateSucceeded(index, result)]
     harmless = node.read_only or node.follow_up or (node.best_effort and not node.compensation)
     nothing_will_undo_it = status in (_S.COMPENSATED, _S.REJECTED, _S.FAILED, _S.DROPPED) and not harmless
-    message = f"a late success of {_path(state, index)} arrived when it was {status}"
+    message = f"a late success of {state.path_of(index)} arrived when it was {status}"
     return [ev.AnomalyNoted(index, message, nothing_will_undo_it)]
 
 
-_STILL_OPEN = frozenset({_S.RUNNING, _S.PROBING, _S.SETTLING, _S.RETRYING, _S.PROBE_RETRYING, _S.PARKED})
+_STILL_OPEN = frozenset(
+    {_S.RUNNING, _S.PROBING, _S.SETTLING, _S.RETRYING, _S.PROBE_RETRYING, _S.ACCEPTED, _S.POLLING, _S.PARKED}
+)
 _STILL_UNDOABLE = frozenset({_S.UNKNOWN, _S.PASSED, _S.UNDO_READY, _S.OWED})
 
 
@@ -226,11 +238,9 @@ def cut_off(state: SagaState, cause: str) -> list[Event]:
             events.append(ev.ProbeCut(index, cause))
         elif slot.status is _S.COMPENSATING:
             events.append(ev.CompensationCut(index, cause))
+        elif slot.status in (_S.POLLING, _S.UNDO_POLLING):
+            events.append(ev.PollCut(index, state.at, slot.status is _S.UNDO_POLLING, cause))
     return events
-
-
-def _path(state: SagaState, index: int) -> str:
-    return state.nodes[index].path
 
 
 def _step(state: SagaState, index: int) -> tuple[Node, Slot]:
@@ -238,10 +248,10 @@ def _step(state: SagaState, index: int) -> tuple[Node, Slot]:
     if node.kind is not Kind.STEP:
         raise _conflict(state, f"{node.path} is no step")
     if slot is None:
-        raise _conflict(state, f"step {node.path} has not been reached")
+        raise _conflict(state, f"step {state.path_of(index)} has not been reached")
     return node, slot
 
 
-def _not_calling(state: SagaState, node: Node, slot: Slot) -> None:
+def _not_calling(state: SagaState, index: int, slot: Slot) -> None:
     if slot.status in CALLING:
-        raise _conflict(state, f"a call of step {node.path} runs right now; wait for its end")
+        raise _conflict(state, f"a call of step {state.path_of(index)} runs right now; wait for its end")

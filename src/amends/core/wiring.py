@@ -4,13 +4,14 @@ The first that fits:
   1. the `Context`, by its type;
   2. a parameter that bears the name of an earlier step or wait takes its result; in a compensation,
      the step's own name, or its own result type (unless plain), takes the step's own result;
-  3. kept for `each`: its item;
-  4. the saga's input, by its type, or for a parameter without annotation;
-  5. the result of the one earlier step or wait that gives exactly that type (unless plain);
+  3. in an `each`, its item: named `item`, or by its type (unless plain); `Refusals` are taken by type;
+  4. the saga's input (in a `call`, the call's), by its type, or for a parameter without annotation;
+  5. the result of the one earlier step, wait, call or first_of that gives exactly that type (unless plain);
   6. a resource, by its type.
 A parameter that nothing fits keeps its default; without one it is a `DefinitionError`.
 
-*Earlier* means: assigned on some path that leads here; a sibling branch of a `parallel` is not.
+*Earlier* means: assigned on some path that leads here; a sibling branch of a `parallel` is not, nor what
+stands inside an `each`, `call` or `first_of` that is over: of these one value is seen, their own.
 What is not assigned on every such path is legal for `X | None` only. The analysis is one walk over
 the tree with a scope (`scope.py`) that is wound back after each branch.
 
@@ -19,11 +20,12 @@ Rule of this file: everything about parameters is decided here, and nothing when
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Union
+from typing import Any, Union, get_args, get_origin
 
 from ..errors import DefinitionError
+from .accepted import without_accepted
 from .annotations import NONE, Annotation, admits_none, bare, is_plain, same_kind, text
 from .calls import Argument, Binding, Call, Source
 from .codec import Codec, Codecs
@@ -31,11 +33,13 @@ from .context import Context
 from .flatten import Draft, Tree
 from .functions import Function, Parameter
 from .graph import Kind
-from .nodes import Choose, Sleep, Wait
+from .nodes import Called, Choose, Each, Sleep, Wait
+from .refusals import Refusals
 from .scope import Assigned, Scope
 from .steps import Step
 
 _CANDIDATES_SHOWN = 8
+_SEQUENCES = (list, tuple, set, frozenset, Sequence, Iterable, Collection)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,15 @@ class Wired:
     read: frozenset[int]  # nodes whose result some function takes
     needs_result: frozenset[int]  # steps whose compensation cannot take None for its own result
     input: Codec
+    resources: tuple[type, ...]  # those of called sagas included
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    """What a node gives: its type (`NONE` for nothing), and whether it is assigned on every path through it."""
+
+    declared: Annotation
+    certain: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +102,14 @@ class _Wiring:
         self.read: set[int] = set()
         self.needs_result: set[int] = set()
         self.bindings = [Binding() for _ in tree.drafts]
+        self.values: dict[int, _Value] = {}  # of the nodes that give one, by index
+        self.call = -1  # the CALL whose nodes are being wired
+        self.items: list[tuple[int, Annotation]] = []  # the EACHs around, and their items' types
         self.input_type = self._inferred_input() if input_type is None else input_type
         self.input_bare = bare(self.input_type)
         self._check_resources(resources)
         self.resources = resources
+        self.all_resources = list(resources)
 
     def all(self) -> Wired:
         """Walk the forward path, then the follow-ups with what is certain at their end."""
@@ -107,7 +124,9 @@ class _Wiring:
             for assigned in self.scope.wind_back(0):
                 self.scope.add(replace(assigned, certain=False))
             self._follow_ups(tree.drafts[tree.after_compensated])
-        return Wired(tuple(self.bindings), frozenset(self.read), frozenset(self.needs_result), codec)
+        return Wired(
+            tuple(self.bindings), frozenset(self.read), frozenset(self.needs_result), codec, tuple(self.all_resources)
+        )
 
     # --- the walk ---------------------------------------------------------------------------------
 
@@ -132,6 +151,12 @@ class _Wiring:
                 if draft.source.duration is not None:
                     role = _Role(f'saga "{self.tree.saga}", {draft.path}', context=False)
                     self.bindings[draft.index] = Binding(duration=self._call(draft.source.duration, role))
+            case Kind.EACH:
+                self._each(draft)
+            case Kind.CALL:
+                self._called(draft)
+            case Kind.FIRST_OF:
+                self._first_of(draft)
 
     def _branches(self, draft: Draft) -> list[Assigned]:
         """Walk each child from the same point; none sees what another assigns."""
@@ -153,16 +178,16 @@ class _Wiring:
         step = draft.source
         assert isinstance(step, Step)
         where = f'saga "{self.tree.saga}", step "{draft.path}"'
-        declared = step.action.returns(self.names, where)
+        declared = without_accepted(step.action.returns(self.names, where))
         payload = self._codec(declared, f"{where}, its result")
         action = self._call(step.action, _Role(f"{where}, action"))
         probe = self._call(step.prober.function, _Role(f"{where}, probe")) if step.prober else None
         compensation = None
         if step.undo and not draft.follow_up:
             role = _Role(f"{where}, compensation", own=draft.index)
-            compensation = self._call(step.undo.function, role, Assigned(draft.index, draft.path, declared, True))
+            compensation = self._call(step.undo.function, role, Assigned(draft.index, draft.name, declared, True))
         self.bindings[draft.index] = Binding(action, compensation, probe, payload=payload, rejects=step.options.rejects)
-        self.scope.add(Assigned(draft.index, draft.path, declared, certain=not step.options.best_effort))
+        self._assign(draft, _Value(declared, certain=not step.options.best_effort))
 
     def _predicates(self, draft: Draft) -> None:
         assert isinstance(draft.source, Choose)
@@ -179,9 +204,131 @@ class _Wiring:
         payload = self._codec(wait.type, f'saga "{self.tree.saga}", wait "{draft.path}"')
         self.bindings[draft.index] = Binding(payload=payload)
         late = self._branches(draft)
-        self.scope.add(Assigned(draft.index, draft.path, wait.type, certain=wait.on_timeout is None))
+        self._assign(draft, _Value(wait.type, certain=wait.on_timeout is None))
         for assigned in late:
             self.scope.add(replace(assigned, certain=False))
+
+    def _assign(self, draft: Draft, value: _Value, name: str = "") -> None:
+        """From here on the node's value can be seen, by its name or the one given, and by its type."""
+        self.values[draft.index] = value
+        self.scope.add(Assigned(draft.index, name or draft.name or draft.path, value.declared, value.certain))
+
+    # --- containers with a value of their own -------------------------------------------------------
+
+    def _each(self, draft: Draft) -> None:
+        each, index = draft.source, draft.index
+        assert isinstance(each, Each)
+        where = f'saga "{self.tree.saga}", {draft.path}'
+        function = self._call(each.items, _Role(f"{where}, its items", context=False))
+        item = self._item_type(each, where)
+        self.items.append((index, item))
+        body = self.tree.drafts[draft.children[0]]
+        mark = self.scope.mark()
+        self._walk(body)
+        value = self._value(body)
+        name = self._name_of(body)
+        self.scope.wind_back(mark)
+        self.items.pop()
+        listed: Annotation = list[value.declared if value.certain else Union[value.declared, None]]  # type: ignore[misc]
+        given = self._codec(item, f"{where}, an item")
+        self.bindings[index] = Binding(
+            items=function, given=given, payload=self._codec(listed, f"{where}, its results")
+        )
+        self.values[index] = _Value(listed)
+        if name:
+            self.scope.add(Assigned(index, name, listed, certain=True))
+
+    def _item_type(self, each: Each, where: str) -> Annotation:
+        """What `item=` says, else what the items' function is annotated to return a list of."""
+        if each.item is not None:
+            return each.item
+        declared = bare(each.items.returns(self.names, f"{where}, its items"))
+        origin: Any = get_origin(declared)
+        arguments = get_args(declared)
+        if origin is tuple and arguments[1:] != (Ellipsis,):  # one of a fixed form is no list of one type
+            return Any
+        return arguments[0] if arguments and origin in _SEQUENCES else Any
+
+    def _name_of(self, draft: Draft) -> str:
+        """The name of the node that gives a body's value; "" when it has none."""
+        while draft.kind is Kind.SEQUENCE:
+            draft = self.tree.drafts[draft.children[-1]]
+        return draft.name
+
+    def _called(self, draft: Draft) -> None:
+        called, index = draft.source, draft.index
+        assert isinstance(called, Called)
+        saga = called.saga
+        where = f'saga "{self.tree.saga}", call "{draft.path}"'
+        mapper = None
+        if called.input is not None:
+            mapper = self._call(called.input, _Role(f"{where}, its input", context=False))
+            returned = called.input.returns(self.names, f"{where}, its input")
+            if not same_kind(bare(saga.input_type), bare(returned)):
+                raise self._other_input(
+                    where, saga.input_type, f"input= returns {text(returned)}", "let it return that"
+                )
+        elif not same_kind(bare(saga.input_type), self.input_bare):
+            has = f"{text(self.input_type)} is the input around it"
+            raise self._other_input(where, saga.input_type, has, "give input=, a function that makes it")
+        self.bindings[index] = Binding(
+            mapper=mapper, given=self._codec(saga.input_type, f"{where}, its input"), around=self.call
+        )
+        self.all_resources += [each for each in saga.resources if each not in self.all_resources]
+        around = self.scope, self.names, self.call, self.items, self.input_type, self.input_bare, self.resources
+        self.scope, self.names, self.call, self.items = Scope(), saga.written.names, index, []
+        self.input_type, self.input_bare, self.resources = saga.input_type, bare(saga.input_type), saga.resources
+        self._walk(self.tree.drafts[draft.children[0]])
+        giver = self.tree.results.get(index, -1)
+        value = self._value(self.tree.drafts[giver]) if giver >= 0 else _Value(NONE)
+        self.scope, self.names, self.call, self.items, self.input_type, self.input_bare, self.resources = around
+        if giver >= 0 and not self._always_reached(giver, index):
+            value = replace(value, certain=False)
+        self._assign(draft, value)
+
+    def _always_reached(self, node: int, call: int) -> bool:
+        """Whether every way through the CALL passes the node."""
+        at = self.tree.drafts[node].parent
+        while at != call:
+            if self.tree.drafts[at].kind in (Kind.CHOOSE, Kind.WAIT, Kind.FIRST_OF):
+                return False
+            at = self.tree.drafts[at].parent
+        return True
+
+    def _first_of(self, draft: Draft) -> None:
+        values = []
+        for child in draft.children:
+            mark = self.scope.mark()
+            self._walk(self.tree.drafts[child])
+            values.append(self._value(self.tree.drafts[child]))
+            self.scope.wind_back(mark)
+        kinds = [bare(value.declared) for value in values]
+        if any(kind != kinds[0] for kind in kinds[1:]):
+            shown = ", ".join(text(value.declared) for value in values)
+            raise DefinitionError(
+                f'saga "{self.tree.saga}", {draft.path}: its alternatives give {shown}; give them one type, for what '
+                f"comes after takes the value of whichever succeeded",
+                code="AM1213",
+            )
+        self._assign(draft, _Value(values[0].declared, all(value.certain for value in values)))
+
+    def _value(self, draft: Draft) -> _Value:
+        """What a node gives to whom it is the last of."""
+        children = [self.tree.drafts[child] for child in draft.children]
+        match draft.kind:
+            case Kind.SEQUENCE:
+                return self._value(children[-1]) if children else _Value(NONE)
+            case Kind.PARALLEL | Kind.SLEEP:
+                return _Value(NONE)
+            case Kind.CHOOSE:
+                return _common([self._value(child) for child in children])
+            case Kind.WAIT if children:
+                return _common([_Value(self.values[draft.index].declared), self._value(children[0])])
+            case _:
+                return self.values[draft.index]
+
+    def _other_input(self, where: str, wanted: Annotation, has: str, mend: str) -> DefinitionError:
+        return DefinitionError(f"{where}: it takes {text(wanted)} as its input, but {has}; {mend}", code="AM1212")
 
     # --- one function -----------------------------------------------------------------------------
 
@@ -217,21 +364,28 @@ class _Wiring:
         wanted = bare(annotation) if parameter.annotated else None
         if wanted is Context:
             return self._context(name, role, where)
+        if wanted is Refusals:
+            return Argument(name, Source.REFUSALS)
         if own is not None and name == own.name:
             return self._result(parameter, own, where, Source.OWN_RESULT)
         found = self.scope.named(name)
         if found is not None:
             return self._result(parameter, found, where)
-        not_earlier = name in self.tree.paths
+        not_earlier = (self.call, name) in self.tree.names
         meant = parameter.annotated and not is_plain(wanted) and not not_earlier
         if own is not None and meant and wanted == bare(own.declared):
             return self._result(parameter, own, where, Source.OWN_RESULT)
+        each = self._item(name, wanted, by_type=meant)
+        if each is not None:
+            return Argument(
+                name, Source.ITEM, codec=self._codec(self._item_annotation(parameter, each, where), where), node=each[0]
+            )
         if not parameter.annotated and not not_earlier:
             if name == "ctx":
                 raise DefinitionError(f'{where}: annotate it, "ctx: Context"', code="AM1203")
-            return Argument(name, Source.INPUT, codec=self._codec(self.input_type, where))
+            return Argument(name, Source.INPUT, codec=self._codec(self.input_type, where), node=self.call)
         if parameter.annotated and wanted == self.input_bare:
-            return Argument(name, Source.INPUT, codec=self._codec(annotation, where))
+            return Argument(name, Source.INPUT, codec=self._codec(annotation, where), node=self.call)
         if meant:
             typed = self.scope.typed(wanted)
             if len(typed) == 1:
@@ -245,6 +399,22 @@ class _Wiring:
         if not_earlier:
             raise self._not_earlier(name, role, where)
         raise self._nothing_fits(wanted, where)
+
+    def _item(self, name: str, wanted: Annotation, *, by_type: bool) -> tuple[int, Annotation] | None:
+        """The EACH whose item a parameter takes, with the item's type: the innermost that fits."""
+        for each in reversed(self.items):
+            if by_type and wanted == bare(each[1]):
+                return each
+        return self.items[-1] if self.items and name == "item" else None
+
+    def _item_annotation(self, parameter: Parameter, each: tuple[int, Annotation], where: str) -> Annotation:
+        if not parameter.annotated:
+            return each[1]
+        if not same_kind(bare(each[1]), bare(parameter.annotation)):
+            raise DefinitionError(
+                f"{where}: the item is {text(each[1])}; annotate it so, or rename the parameter", code="AM1207"
+            )
+        return parameter.annotation
 
     def _context(self, name: str, role: _Role, where: str) -> Argument:
         if not role.context:
@@ -286,8 +456,10 @@ class _Wiring:
         )
 
     def _not_earlier(self, name: str, role: _Role, where: str) -> DefinitionError:
-        index = self.tree.paths[name]
-        if role.own >= 0:
+        index = self.tree.names[self.call, name]
+        if (inside := self._inside(index)) is not None:
+            why = f"it stands inside {inside.path}, which is over; only the value of {inside.path} itself is seen"
+        elif role.own >= 0:
             why = "a compensation sees the input, its own result, and what was assigned before its action"
         elif role.where.startswith(f'saga "{self.tree.saga}", step "{name}"'):
             why = "only the step's compensation can read the step's own result"
@@ -297,6 +469,16 @@ class _Wiring:
             f'{where}: "{self.tree.drafts[index].path}" is not earlier: {why}; reorder, or rename the parameter',
             code="AM1205",
         )
+
+    def _inside(self, index: int) -> Draft | None:
+        """The EACH or FIRST_OF around a node that was wired already, when the walk is outside of it."""
+        at = self.tree.drafts[index].parent
+        while at >= 0:
+            draft = self.tree.drafts[at]
+            if draft.kind in (Kind.EACH, Kind.FIRST_OF) and at in self.values:
+                return draft
+            at = draft.parent
+        return None
 
     def _nothing_fits(self, wanted: Annotation, where: str) -> DefinitionError:
         shown = [f'"{each.name}": {text(each.declared)}' for each in self.scope]
@@ -315,14 +497,29 @@ class _Wiring:
     # --- types ------------------------------------------------------------------------------------
 
     def _inferred_input(self) -> Annotation:
-        """The annotation of the first step's first parameter that is not the Context."""
+        """The annotation of the first step's first parameter that is not the Context.
+
+        A call, or the items of an each, that comes first speaks in the step's place.
+        """
         for draft in self.tree.drafts:
-            if isinstance(draft.source, Step) and not draft.follow_up:
-                where = f'saga "{self.tree.saga}", step "{draft.path}", action'
-                for parameter in draft.source.action.parameters(self.names, where):
-                    if bare(parameter.annotation) is not Context:
-                        return parameter.annotation if parameter.annotated else Any
+            if draft.follow_up:
                 break
+            match draft.source:
+                case Step() as step:
+                    function, what = step.action, f'step "{draft.path}", action'
+                case Each() as each:
+                    function, what = each.items, f"{draft.path}, its items"
+                case Called(input=Function() as given):
+                    function, what = given, f'call "{draft.path}", its input'
+                case Called() as called:
+                    return called.saga.input_type
+                case _:
+                    continue
+            where = f'saga "{self.tree.saga}", {what}'
+            for parameter in function.parameters(self.names, where):
+                if bare(parameter.annotation) not in (Context, Refusals):
+                    return parameter.annotation if parameter.annotated else Any
+            break
         return Any
 
     def _codec(self, declared: Annotation, where: str) -> Codec:
@@ -358,3 +555,13 @@ class _Wiring:
 
 def _shown(parameter: Parameter) -> str:
     return f"{parameter.name}: {text(parameter.annotation)}" if parameter.annotated else parameter.name
+
+
+def _common(values: list[_Value]) -> _Value:
+    """What alternatives give, of which one is taken: one type if they agree, nothing where one gives nothing."""
+    kinds = {text(bare(value.declared)): value for value in values if bare(value.declared) is not NONE}
+    if not kinds:
+        return _Value(NONE)
+    certain = all(value.certain and bare(value.declared) is not NONE for value in values)
+    declared = next(iter(kinds.values())).declared if len(kinds) == 1 else Any
+    return _Value(declared, certain)

@@ -29,6 +29,7 @@ notice has `event`, `at` (milliseconds since the epoch) and, where it is about a
     operator.verb                             step [verb, reason, actor, outcome, undo, refused]
     step.started                              step, attempt: the intent, before the call
     step.attempt_failed        the attempt    step, attempt, error [outcome, cause, conclusive]
+    step.accepted                             step, attempt: taken, not done [due, until]
     step.abandoned                            step [op]: a given-up call still runs; none waits for it
     step.retrying                             step, attempt, error [due, delay_ms]
     step.succeeded             the attempt    step, attempt [late]
@@ -44,13 +45,22 @@ notice has `event`, `at` (milliseconds since the epoch) and, where it is about a
     probe.rejected             the attempt    step, attempt, error: it never can take effect
     probe.failed               the attempt    step, attempt, error [cause]
     probe.retrying                            step, attempt, error [due, delay_ms]
+    poll.started                              step, attempt [undo]: asks whether it is done
+    poll.pending               the poll       step, attempt, error: it is not, or the poll failed [undo, due]
+    poll.cut                   the poll       step, attempt [undo, cause]
     compensation.started                      step, attempt
     compensation.succeeded     the attempt    step, attempt
     compensation.refused       the attempt    step, attempt, error: a "no" for good
     compensation.failed        the attempt    step, attempt, error [cause]
+    compensation.accepted                     step, attempt: taken, not done [due, until]
     compensation.retrying                     step, attempt, error [due, delay_ms]
     compensation.owed          all attempts   step, attempt, error [reason]: a person decides
     choice.made                               step [branch]
+    each.listed                               step [limit]: its items are known
+    call.entered                              step: a called saga's nodes begin
+    alternative.started                       step [position]: a first_of tries one
+    alternative.failed                        step [cause, step]: it is undone before the next is tried
+    first_of.failed                           step: no alternative is left
     wait.started                              step [due]
     wait.satisfied             the wait       step
     wait.timed_out             the wait       step

@@ -9,7 +9,7 @@ Rules of this file:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from ..core.events import Event, Frame, Started
@@ -51,7 +51,7 @@ class Translator:
         name: str,
         version: int,
         correlation: Mapping[str, str],
-        paths: Sequence[str],
+        path_of: Callable[[int], str],
         frame: Frame,
     ) -> Iterator[Notice]:
         """The notices of one frame, in the order of its events.
@@ -63,7 +63,7 @@ class Translator:
             name: its definition's name.
             version: its definition's version.
             correlation: the saga's.
-            paths: the path of each node, by index.
+            path_of: gives the path of a slot.
             frame: the frame, after it was committed.
         """
         saga = self._sagas.get(saga_id)
@@ -81,12 +81,12 @@ class Translator:
                     saga_id=saga_id,
                     name=name,
                     version=version,
-                    step=paths[node] if node >= 0 else "",
+                    step=path_of(node) if node >= 0 else "",
                     attempt=calls.count if calls is not None else 0,
                     duration=_duration(row, saga, calls, frame.at),
                     error=_error(event) or ("" if calls is None or row.of == "attempt" or row.begins else calls.error),
                     correlation=correlation,
-                    details=_details(row, event, paths),
+                    details=_details(row, event, path_of),
                 )
 
     def recall(self, saga_id: str, frames: Iterable[Frame]) -> None:
@@ -139,8 +139,10 @@ def _error(event: Event) -> str:
     return getattr(event, "error", "") or getattr(event, "message", "")
 
 
-def _details(row: Row, event: Event, paths: Sequence[str]) -> dict[str, Any]:
+def _details(row: Row, event: Event, path_of: Callable[[int], str]) -> dict[str, Any]:
     details = {**row.fixed, **{name: getattr(event, name) for name in row.details}}
     if "stays" in details:
-        details["stays"] = [paths[node] for node in details["stays"]]
+        details["stays"] = [path_of(node) for node in details["stays"]]
+    if "step" in details:
+        details["step"] = path_of(details["step"])
     return details

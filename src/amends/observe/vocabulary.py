@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from ..core import events as e
 
-Lane = Literal["", "action", "probe", "undo", "wait"]
+Lane = Literal["", "action", "probe", "poll", "undo", "wait"]
 Span = Literal["", "saga", "attempt", "attempts"]
 
 
@@ -72,6 +72,7 @@ ROWS: MappingProxyType[type[e.Event], tuple[Row, ...]] = MappingProxyType({
     e.ActionNotSent: (Row(_OUT, "action", "attempt", fixed={"outcome": "not_sent"}),),
     e.ActionUnknown: (Row(_OUT, "action", "attempt", details=("cause",), fixed={"outcome": "unknown"}),),
     e.ActionCut: (Row(_OUT, "action", "attempt", details=("cause",), fixed={"outcome": "cut"}),),
+    e.ActionAccepted: (Row("step.accepted", "action", details=("due", "until")),),
     e.RetryScheduled: (Row("step.retrying", "action", details=_DUE),),
     e.StepRejected: (Row("step.rejected", "action", "attempts"),),
     e.StepFailed: (Row("step.failed", "action", "attempts"),),
@@ -89,16 +90,26 @@ ROWS: MappingProxyType[type[e.Event], tuple[Row, ...]] = MappingProxyType({
     e.ProbeFailed: (Row("probe.failed", "probe", "attempt", fixed={"cause": "error"}),),
     e.ProbeCut: (Row("probe.failed", "probe", "attempt", details=("cause",)),),
     e.ProbeRetryScheduled: (Row("probe.retrying", "probe", details=_DUE),),
+    # polls
+    e.PollStarted: (Row("poll.started", "poll", begins=True, details=("undo",)),),
+    e.PollPending: (Row("poll.pending", "poll", "attempt", details=("undo", "due")),),
+    e.PollCut: (Row("poll.cut", "poll", "attempt", details=("undo", "cause")),),
     # compensations
     e.CompensationStarted: (Row("compensation.started", "undo", begins=True),),
     e.CompensationSucceeded: (Row("compensation.succeeded", "undo", "attempt"),),
     e.CompensationRefused: (Row("compensation.refused", "undo", "attempt"),),
     e.CompensationFailed: (Row("compensation.failed", "undo", "attempt", details=("cause",)),),
     e.CompensationCut: (Row("compensation.failed", "undo", "attempt", details=("cause",)),),
+    e.CompensationAccepted: (Row("compensation.accepted", "undo", details=("due", "until")),),
     e.CompensationRetryScheduled: (Row("compensation.retrying", "undo", details=_DUE),),
     e.StepOwed: (Row("compensation.owed", "undo", "attempts", details=("reason",)),),
     # control flow
     e.BranchChosen: (Row("choice.made", details=("branch",)),),
+    e.ItemsListed: (Row("each.listed", details=("limit",)),),
+    e.CallEntered: (Row("call.entered"),),
+    e.AlternativeStarted: (Row("alternative.started", details=("position",)),),
+    e.AlternativeFailed: (Row("alternative.failed", details=("cause", "step")),),
+    e.FirstOfFailed: (Row("first_of.failed"),),
     e.WaitStarted: (Row("wait.started", "wait", begins=True, details=("due",)),),
     e.WaitSatisfied: (Row("wait.satisfied", "wait", "attempt"),),
     e.WaitTimedOut: (Row("wait.timed_out", "wait", "attempt"),),

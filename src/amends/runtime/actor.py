@@ -27,13 +27,13 @@ from ..core.transitions import BACKING_OFF
 from ..stores.base import ASLEEP, KeyRow
 from . import calling
 from .evaluate import evaluate
-from .executor import ACTION, COMPENSATION, PROBE, Call
+from .executor import ACTION, COMPENSATION, COMPENSATION_POLL, POLL, PROBE, Call
 
 if TYPE_CHECKING:
     from .engine import Engine
     from .timers import Timer
 
-_LAUNCH = {ev.ActionStarted: ACTION, ev.CompensationStarted: COMPENSATION, ev.ProbeStarted: PROBE}
+_LAUNCH = {ev.ActionStarted: ACTION, ev.CompensationStarted: COMPENSATION, ev.ProbeStarted: PROBE, ev.PollStarted: POLL}
 _NEWS = frozenset({ev.Completed, ev.Compensated, ev.Closed, ev.RequiresManual, ev.TurnedBack, ev.CancelRefused})
 _ENDS = frozenset({ev.Completed, ev.Compensated, ev.Closed})
 _HOPS = 4  # turns of the loop a due time waits for results that are in hand already
@@ -152,6 +152,8 @@ class Actor:
             kind = type(event)
             op = _LAUNCH.get(kind)
             if op is not None:
+                if op is POLL and event.undo:  # type: ignore[attr-defined]
+                    op = COMPENSATION_POLL
                 call = Call(self, op, event.node)  # type: ignore[attr-defined]
                 self.running[call.node] = call
                 engine.executor.submit(call)

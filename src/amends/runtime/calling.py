@@ -10,13 +10,18 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from ..core import calls, events as ev
+from ..core.accepted import Accepted, poll_of
 from ..core.context import Context, Outcome
 from ..core.events import Event
+from ..core.seen import Seen
 from ..core.verbs import late_success
-from ..errors import AmendsError, NotSent, PayloadError, Rejected
+from ..errors import AmendsError, NotSent, PayloadError, Rejected, UsageError
 from ..policies.durations import human
-from .executor import ACTION, COMPENSATION, PROBE, Call, NotBegun
+from .executor import ACTION, COMPENSATION, COMPENSATION_POLL, POLL, POLLS, PROBE, Call, NotBegun
+from .polling import accepted, pending, polled
 from .texts import error_text
 
 if TYPE_CHECKING:
@@ -113,11 +118,11 @@ def _instead(actor: Actor, call: Call) -> Event | None:
     state, index = actor.state, call.node
     if state.slot(index).late is not None:
         return ev.ActionNotSent(index, "a late success of an earlier attempt arrived before this call")
-    if not (state.back or state.deadline) or state.nodes[index].follow_up:
+    if not (state.back or state.deadline or state.leaving) or state.nodes[index].follow_up:
         return None
-    if state.back:
+    if state.turned(index):
         return ev.ActionNotSent(index, "the saga turned back before the call")
-    if actor.engine.clock.now_ms() >= state.deadline:
+    if state.deadline and actor.engine.clock.now_ms() >= state.deadline:
         return ev.ActionNotSent(index, "the deadline was spent before the call")
     return None
 
@@ -135,10 +140,10 @@ async def _wait_for_straggler(actor: Actor, call: Call) -> None:
 
 
 def _timeout_ms(actor: Actor, call: Call) -> int:
-    policy = actor.state.graph.policies[call.node]
-    if call.op == ACTION:
+    policy = actor.state.policy_of(call.node)
+    if call.op in (ACTION, POLL):
         return policy.timeout_ms
-    return policy.compensation_timeout_ms if call.op == COMPENSATION else policy.probe_timeout_ms
+    return policy.probe_timeout_ms if call.op == PROBE else policy.compensation_timeout_ms
 
 
 Prepared = tuple[calls.Call, list[Any], dict[str, Any], float]
@@ -148,11 +153,12 @@ def _prepare(actor: Actor, call: Call) -> Prepared | Event:
     """The function and its arguments, decoded from the journal; poison when they do not decode."""
     state, index, engine = actor.state, call.node, actor.engine
     slot = state.slot(index)
-    binding = actor.saga.bindings[index]
+    node = state.nodes[index]
+    binding = actor.saga.bindings[node.index]
     own = None
     outcome: Outcome | None = None
     function = binding.action
-    if call.op == COMPENSATION:
+    if call.op in (COMPENSATION, COMPENSATION_POLL):
         function = binding.compensation
         own = slot.result
         outcome = "unknown" if slot.unknown else "succeeded"
@@ -165,20 +171,22 @@ def _prepare(actor: Actor, call: Call) -> Prepared | Event:
     assert started is not None
     now = engine.clock.now_ms()
     until = now + timeout_ms
-    node = state.nodes[index]
     if call.op == ACTION and state.deadline and not (state.committed or node.pivot or node.follow_up):
         until = min(until, state.deadline)  # it cuts no pivot, and nothing that comes after one
-    attempt = slot.calls if call.op == ACTION else slot.undo_calls if call.op == COMPENSATION else slot.probe_calls
+    attempt = slot.probe_calls if call.op == PROBE else slot.calls if outcome is None else slot.undo_calls
+    path = node.path if index < len(state.graph.nodes) else state.path_of(index)
     context = Context(
-        actor.saga_id, started.name, state.nodes[index].path, attempt, call.op, outcome, until,
+        actor.saga_id, started.name, path, attempt, call.op, outcome, until,
         actor.correlation, engine.clock.now_ms, _log_of,
     )  # fmt: skip
     try:
-        args, kwargs = function.arguments(state.input, state.result_of, own, context, engine.resources)
-    except PayloadError as error:
-        return _poison(call, error_text(error))
+        if call.op in POLLS:
+            function = poll_of(function, slot.poll)
+        if slot.poll_until:
+            context.accepted = msgspec.json.decode(slot.token)
+        args, kwargs = function.arguments(Seen(state, index), own, context, engine.resources)
     except Exception as error:
-        return _poison(call, error_text(error))
+        return _poison(actor, call, error_text(error))
     return function, args, kwargs, timeout_ms / 1000
 
 
@@ -194,7 +202,9 @@ def _log_of(context: Context) -> logging.LoggerAdapter[logging.Logger]:
     return logging.LoggerAdapter(logging.getLogger(f"amends.saga.{context.saga_name}"), extra)
 
 
-def _poison(call: Call, message: str) -> Event:
+def _poison(actor: Actor, call: Call, message: str) -> Event:
+    if call.op in POLLS:
+        return pending(actor, call, error=message)
     if call.op == ACTION:
         return ev.StepParked(call.node, "poison", message)
     if call.op == COMPENSATION:
@@ -208,12 +218,19 @@ def _poison(call: Call, message: str) -> Event:
 def success(actor: Actor, call: Call, value: Any) -> Event:
     """The event for a call that returned."""
     index = call.node
+    if type(value) is Accepted and call.op != PROBE:
+        try:
+            return accepted(actor, call, value)
+        except UsageError as error:  # it was taken, and cannot be asked after: as good as an answer that was lost
+            return failure(actor, call, error)
     if call.op == COMPENSATION:
         return ev.CompensationSucceeded(index)
     if call.op == PROBE:
         return _probed(actor, index, value)
+    if call.op in POLLS:
+        return polled(actor, call, value)
     try:
-        return ev.ActionSucceeded(index, actor.saga.encode_result(index, value))
+        return ev.ActionSucceeded(index, actor.saga.encode_result(actor.state.nodes[index].index, value))
     except PayloadError as error:
         # The effect is there and its result cannot be kept: as good as an answer that was lost.
         return ev.ActionUnknown(index, error_text(error))
@@ -221,7 +238,7 @@ def success(actor: Actor, call: Call, value: Any) -> Event:
 
 def _probed(actor: Actor, index: int, value: Any) -> Event:
     try:
-        found = actor.saga.encode_probed(index, value)
+        found = actor.saga.encode_probed(actor.state.nodes[index].index, value)
     except PayloadError as error:
         return ev.ProbeFailed(index, error_text(error))
     return ev.ProbeNotSeen(index) if found is None else ev.ProbeFound(index, found)
@@ -230,6 +247,9 @@ def _probed(actor: Actor, index: int, value: Any) -> Event:
 def failure(actor: Actor, call: Call, error: BaseException) -> Event:
     """The event for a call that raised."""
     index, text = call.node, error_text(error)
+    binding = actor.saga.bindings[actor.state.nodes[index].index]
+    if call.op == COMPENSATION_POLL:
+        return ev.CompensationRefused(index, text) if isinstance(error, Rejected) else pending(actor, call, error=text)
     if call.op == COMPENSATION:
         return (
             ev.CompensationRefused(index, text) if isinstance(error, Rejected) else ev.CompensationFailed(index, text)
@@ -238,8 +258,10 @@ def failure(actor: Actor, call: Call, error: BaseException) -> Event:
         return ev.ProbeRejected(index, text) if isinstance(error, Rejected) else ev.ProbeFailed(index, text)
     if isinstance(error, Rejected):
         return ev.ActionRejected(index, text, error.conclusive)
-    if isinstance(error, actor.saga.bindings[index].rejects):
+    if isinstance(error, binding.rejects):
         return ev.ActionRejected(index, text)
+    if call.op == POLL:
+        return pending(actor, call, error=text)
     if isinstance(error, NotSent):
         return ev.ActionNotSent(index, text)
     return ev.ActionUnknown(index, text)
@@ -250,6 +272,9 @@ def given_up(actor: Actor, call: Call) -> Event | None:
     index, cause = call.node, call.given_up
     if cause == "lease":
         return None
+    polls = call.op in POLLS
+    if polls and cause == "shutdown":
+        return ev.PollCut(index, actor.engine.clock.now_ms(), call.op == COMPENSATION_POLL, cause)
     if cause == "shutdown":
         cut = {ACTION: ev.ActionCut, COMPENSATION: ev.CompensationCut, PROBE: ev.ProbeCut}[call.op]
         return cut(index, "shutdown")
@@ -258,6 +283,8 @@ def given_up(actor: Actor, call: Call) -> Event | None:
     never_begun = call.thread is not None and call.thread.cancel()
     if never_begun:
         return failure(actor, call, NotSent(f"no thread was free for {limit}"))
+    if polls:
+        return pending(actor, call, error=text)
     if call.op == ACTION:
         return ev.ActionUnknown(index, text, cause)
     if call.op == COMPENSATION:

@@ -83,9 +83,6 @@ class Engine:
         self._loading: dict[str, asyncio.Future[None]] = {}
         self._left_loading: set[str] = set()  # sagas that left memory while `_load` read their journals
         self._translator = Translator()
-        self._paths: dict[tuple[str, int], tuple[str, ...]] = {
-            key: tuple(node.path for node in saga.graph.nodes) for key, saga in sagas.items()
-        }
         self._admission: list[asyncio.Future[None]] = []
         self._still: list[asyncio.Future[None]] = []
 
@@ -268,10 +265,11 @@ class Engine:
         """Tell the bus of a frame that has landed."""
         started = actor.state.started
         assert started is not None
-        paths = self._paths[started.name, started.version]
         frame = Frame(WIRE_VERSION, at, cast("list[AnyEvent]", events))
         notices = list(
-            self._translator.translate(actor.saga_id, started.name, started.version, started.correlation, paths, frame)
+            self._translator.translate(
+                actor.saga_id, started.name, started.version, started.correlation, actor.state.path_of, frame
+            )
         )
         for notice in notices:
             self.bus.publish(notice)

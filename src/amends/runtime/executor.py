@@ -31,6 +31,9 @@ from .timers import DeadlineHeap, Timer
 ACTION: Op = "action"
 COMPENSATION: Op = "compensation"
 PROBE: Op = "probe"
+POLL: Op = "poll"
+COMPENSATION_POLL: Op = "compensation_poll"
+POLLS = frozenset({POLL, COMPENSATION_POLL})
 _STOP_S = 1.0  # how long a cancelled call may take to notice, at the end
 _WITHOUT_WAITING_MAX = 128  # calls a worker clears before it lets the loop breathe
 
@@ -52,7 +55,7 @@ class Caller(Protocol):
 
 
 class Call:
-    """One call of an action, compensation or probe: `op` of the node `node`.
+    """One call of an action, compensation, probe or poll: `op` of the node in slot `node`.
 
     Attributes:
         given_up: why it was given up, "" while it was not.

@@ -26,6 +26,7 @@ from ..policies.durations import milliseconds
 from ..stores.base import CommandRow
 from . import calling
 from .commands import Command, decode_command, encode_error
+from .views import step_views
 
 if TYPE_CHECKING:
     from .actor import Actor
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("amends")
 _PAGE = 500
+_PATHS_SHOWN = 50  # of the paths that an unknown one might have meant
 _OPEN = tuple(str(status) for status in SagaStatus if status not in ENDS)
 _BACKOFF_MAX_S = 5.0
 _PROJECT_FRAMES = 2_000
@@ -255,7 +257,7 @@ async def _apply_to(actor: Actor, command: Command, command_id: int) -> bool:
 
 def _no_call_left(actor: Actor, path: str) -> None:
     """Nobody can say what became of a step whose call was given up and still runs, one timeout more."""
-    index = actor.state.graph.find(path)
+    index = actor.state.find(path)
     if index >= 0 and calling.still_runs(actor, index):
         raise Conflict(
             f"saga {actor.saga_id} is {actor.state.status}: a call of step {path} was given up and has not ended; "
@@ -263,10 +265,17 @@ def _no_call_left(actor: Actor, path: str) -> None:
         )
 
 
+def direction_of(state: SagaState, path: str) -> str:
+    """Where the step at a path goes: "back", with the saga or with an alternative of a first_of, or "forward"."""
+    index = state.find(path)
+    back = state.back if index < 0 else state.turned(index)
+    return "back" if back else "forward"
+
+
 def events_of(state: SagaState, saga: Any, command: Command, now: int) -> list[Event]:
     """The events of a verb or signal on this state."""
     reason, actor = command.reason, command.actor
-    if command.direction and command.direction != ("back" if state.back else "forward"):
+    if command.direction and command.direction != direction_of(state, command.step):
         raise Conflict(
             f"saga {state.saga_id} turned back after this {command.verb} was asked for, and {command.verb} means "
             f"something else then; look again: it allows {verbs.allowed(state, now)}"
@@ -281,14 +290,14 @@ def events_of(state: SagaState, saga: Any, command: Command, now: int) -> list[E
         case "resume":
             return verbs.resume(state, reason, actor)
         case "signal":
-            return verbs.signal(state, command.name, _signal_payload(saga, command), command.id)
+            return verbs.signal(state, command.name, _signal_payload(saga, state, command), command.id)
         case "skip":
             return verbs.skip(state, _index(state, command.step), reason, actor)
         case "resolve":
             index = _index(state, command.step)
             result = command.payload if command.has_payload else None
-            if result is not None and saga.bindings[index].payload is not None:
-                result = _checked(saga, index, result, f"the result given for {command.step}")
+            if result is not None:
+                result = _checked(saga, state.nodes[index].index, result, f"the result given for {command.step}")
             return verbs.resolve(state, index, command.outcome, result, reason, actor)  # type: ignore[arg-type]
     raise UsageError(f"no verb {command.verb!r}", code="AM2012")
 
@@ -296,21 +305,25 @@ def events_of(state: SagaState, saga: Any, command: Command, now: int) -> list[E
 def _checked(saga: Any, index: int, given: Raw, what: str) -> Raw:
     """What came from outside, as the node's own type stores it."""
     codec = saga.bindings[index].payload
+    if codec is None:
+        return given  # no step and no wait: the kernel refuses it
     checked: Raw = codec.encode(codec.decode_outside(given, what=what), what=what)
     return checked
 
 
-def _signal_payload(saga: Any, command: Command) -> Any:
+def _signal_payload(saga: Any, state: SagaState, command: Command) -> Any:
     """The payload as the wait's own type stores it; an unknown name is the kernel's to refuse."""
+    own = state.find(command.name)
     for node in saga.graph.nodes:
-        if node.kind is Kind.WAIT and node.signal == command.name:
+        if node.kind is Kind.WAIT and (node.signal == command.name or (own >= 0 and state.nodes[own] is node)):
             return _checked(saga, node.index, command.payload, f"the payload of signal {command.name!r}")
     return command.payload
 
 
 def _index(state: SagaState, path: str) -> int:
-    index = state.graph.find(path)
+    index = state.find(path)
     if index < 0:
-        paths = ", ".join(node.path for node in state.nodes if "#" not in node.path)
+        known = [view.path for view in step_views(state)]
+        paths = ", ".join(known[:_PATHS_SHOWN]) + (", ..." if len(known) > _PATHS_SHOWN else "")
         raise NotFound(f"saga {state.saga_id} has no step {path!r}; it has: {paths}", code="AM3003")
     return index

@@ -50,7 +50,7 @@ from .clock import Clock, SystemClock
 from .commands import Command, decode_error, encode_command
 from .engine import Engine
 from .handle import Handle
-from .intake import apply
+from .intake import apply, direction_of
 from .lease import Leader
 from .reading import Moment, Reader, has_outcome, outcome
 from .tailing import Tail, TailEntry, follow
@@ -556,7 +556,7 @@ class Orchestrator:
         if command.verb in ("resolve", "skip"):
             # "Done" means the action going forward and the compensation turning back: it must not
             # change its meaning because the saga turned back while the command was queued.
-            command = msgspec.structs.replace(command, direction="back" if state.back else "forward")
+            command = msgspec.structs.replace(command, direction=direction_of(state, command.step))
         command_id = await self._store.post(saga_id, encode_command(command), now=self._clock.now_ms())
         if self._leader is not None:
             self._leader.look()

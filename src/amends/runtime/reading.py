@@ -21,7 +21,7 @@ import msgspec
 from ..core.definition import Saga
 from ..core.events import Frame, Started, decode_frame
 from ..core.fold import fold_frame
-from ..core.graph import Graph, Policy, structure_from
+from ..core.graph import Graph, graph_from
 from ..core.state import SagaState, giver_of, saga_result
 from ..core.summary import Summary, fold_summary
 from ..core.transitions import SagaStatus
@@ -57,7 +57,7 @@ class Reader:
     async def view(self, saga_id: str, at: Moment = None) -> SagaView:
         """The whole of one saga. Raises NotFound; UsageError for a time without a zone."""
         state, frames = await self._fold(saga_id, at)
-        paths = [node.path for node in state.nodes]
+        paths = state.graph.paths
         summary: Summary | None = None
         for seq, frame in frames:
             summary = fold_summary(summary, saga_id, frame, seq, paths)
@@ -68,12 +68,12 @@ class Reader:
     async def history(self, saga_id: str, at: Moment = None) -> list[HistoryEntry]:
         """Its journal, event by event. Raises NotFound; UsageError for a time without a zone."""
         state, frames = await self._fold(saga_id, at)
-        return history_of(state.graph, frames)
+        return history_of(state.path_of, frames)
 
     async def told(self, saga_id: str) -> tuple[list[HistoryEntry], SagaState]:
         """Its journal, event by event, and what it amounts to. Raises NotFound."""
         state, frames = await self._fold(saga_id, None)
-        return history_of(state.graph, frames), state
+        return history_of(state.path_of, frames), state
 
     async def rows(self, saga_id: str) -> list[FrameRow]:
         """Its journal as it is stored. Raises NotFound."""
@@ -115,12 +115,7 @@ class Reader:
 
 def graph_of(row: DefinitionRow) -> Graph:
     """A stored definition's graph. Its policies are not stored: they are the defaults, and nothing may follow them."""
-    shape = structure_from(row.structure)
-    policies = tuple(Policy() for _ in shape.nodes)
-    return Graph(
-        shape.name, shape.version, shape.nodes, policies, shape.root, shape.after_completed,
-        shape.after_compensated, shape.result, 0, row.fingerprint,
-    )  # fmt: skip
+    return graph_from(row.structure, row.fingerprint)
 
 
 def _until(at: Moment, saga_id: str, frames: list[tuple[int, Frame]]) -> list[tuple[int, Frame]]:
@@ -192,13 +187,13 @@ def failure_of(state: SagaState) -> SagaFailed:
     if state.status is SagaStatus.CLOSED:
         from ..core.state import stays
 
-        left = tuple(state.nodes[index].path for index in stays(state))
+        left = tuple(state.path_of(index) for index in stays(state))
         return SagaFailed(
             f"{who} was closed by a person; what stays: {', '.join(left) or 'nothing'}",
             saga_id=state.saga_id, status=state.status, cause=cause, errors=errors, stays=left,
         )  # fmt: skip
     parked = [
-        f"{state.nodes[index].path} ({slot.reason})"
+        f"{state.path_of(index)} ({slot.reason})"
         for index, slot in enumerate(state.slots)
         if slot is not None and slot.reason and slot.status in ("parked", "owed")
     ]
@@ -214,4 +209,4 @@ def cause_of(state: SagaState) -> str:
     if event is None:
         return ""
     said = f": {event.message}" if event.message else ""
-    return f"{state.nodes[event.node].path} {event.cause}{said}" if event.node >= 0 else f"{event.cause}{said}"
+    return f"{state.path_of(event.node)} {event.cause}{said}" if event.node >= 0 else f"{event.cause}{said}"

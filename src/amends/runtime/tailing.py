@@ -16,9 +16,11 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from ..core.events import decode_frame
 from ..core.filters import Filter
+from ..core.places import path_of
 from ..core.summary import Summary
 from ..errors import NotFound
 from ..limits import TAIL_PAGE_FRAMES, TAIL_SAGAS_KEPT, TAIL_SEARCH_FRAMES_MAX
@@ -158,7 +160,7 @@ class Tail:
             graph = await self._reader.graph(summary.name, summary.version, summary.fingerprint, row.saga_id)
         except NotFound:
             return [HistoryEntry(row.seq, when(frame.at), type(event).__name__, "") for event in frame.events]
-        return history_of(graph, [(row.seq, frame)])
+        return history_of(partial(path_of, graph.paths, summary.blocks), [(row.seq, frame)])
 
 
 def _plain(row: JournalRow) -> FrameRow:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from ..core.events import Event, Frame
-from ..core.graph import Graph, Kind
+from ..core.graph import Kind
 from ..core.state import SagaState, stays
 from ..core.summary import Summary, hold_of
 from ..core.transitions import SagaStatus, StepStatus
@@ -174,7 +174,7 @@ def view_of(summary: Summary, state: SagaState, result: Any) -> SagaView:
         input=msgspec.json.decode(state.input),
         result=result,
         errors=tuple(state.errors),
-        stays=tuple(state.nodes[index].path for index in stays(state)) if state.status is SagaStatus.CLOSED else (),
+        stays=tuple(state.path_of(index) for index in stays(state)) if state.status is SagaStatus.CLOSED else (),
     )
 
 
@@ -183,51 +183,58 @@ _KINDS = {Kind.STEP: "step", Kind.WAIT: "wait", Kind.SLEEP: "sleep"}
 
 
 def step_views(state: SagaState) -> list[StepView]:
-    """The steps, waits and sleeps of a saga, in the order of its definition."""
+    """The steps, waits and sleeps of a saga, in the order of its definition; those of an `each` for every item."""
+    roots = [
+        root for root in (state.graph.root, state.graph.after_completed, state.graph.after_compensated) if root >= 0
+    ]
     views = []
-    for node in state.nodes:
-        kind = _KINDS.get(node.kind)
-        if kind is None:
-            continue
-        slot = state.slots[node.index]
-        if slot is None:
-            views.append(StepView(node.path, kind, StepStatus.PENDING))
-            continue
-        due = state.due.get(node.index, 0)
-        views.append(
-            StepView(
-                node.path,
-                kind,
-                slot.status,
-                slot.calls,
-                slot.undo_calls,
-                slot.unknown,
-                None if slot.result is None else msgspec.json.decode(slot.result),
-                slot.error,
-                slot.undo_error,
-                slot.reason,
-                _maybe(due),
-            )
-        )
+    for root in roots:
+        for index in state.subtree(root):
+            kind = _KINDS.get(state.nodes[index].kind)
+            if kind is not None:
+                views.append(_step_view(state, index, kind))
     return views
 
 
-def history_of(graph: Graph, frames: Sequence[tuple[int, Frame]]) -> list[HistoryEntry]:
-    """The journal as people read it."""
-    return [_entry(graph, seq, frame.at, event) for seq, frame in frames for event in frame.events]
+def _step_view(state: SagaState, index: int, kind: str) -> StepView:
+    path, slot = state.path_of(index), state.slots[index]
+    if slot is None:
+        return StepView(path, kind, StepStatus.PENDING)
+    return StepView(
+        path,
+        kind,
+        slot.status,
+        slot.calls,
+        slot.undo_calls,
+        slot.unknown,
+        None if slot.result is None else msgspec.json.decode(slot.result),
+        slot.error,
+        slot.undo_error,
+        slot.reason,
+        _maybe(state.due.get(index, 0)),
+    )
 
 
-def _entry(graph: Graph, seq: int, at: int, event: Event) -> HistoryEntry:
+def history_of(path_of: Callable[[int], str], frames: Sequence[tuple[int, Frame]]) -> list[HistoryEntry]:
+    """The journal as people read it; `path_of` gives the path of a slot."""
+    return [_entry(path_of, seq, frame.at, event) for seq, frame in frames for event in frame.events]
+
+
+def _entry(path_of: Callable[[int], str], seq: int, at: int, event: Event) -> HistoryEntry:
     details: dict[str, Any] = {}
     step = ""
     for name in event.__struct_fields__:
         value = getattr(event, name)
         if name == "node":
-            step = graph.nodes[value].path if value >= 0 else ""
+            step = path_of(value) if value >= 0 else ""
+        elif name == "step":
+            details[name] = path_of(value)
+        elif name == "items":
+            details[name] = [msgspec.json.decode(each) for each in value]
         elif isinstance(value, msgspec.Raw):
             details[name] = msgspec.json.decode(value)
         elif name == "stays":
-            details[name] = [graph.nodes[index].path for index in value]
+            details[name] = [path_of(index) for index in value]
         else:
             details[name] = value
     return HistoryEntry(seq, when(at), type(event).__name__, step, details)
