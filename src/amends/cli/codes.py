@@ -23,6 +23,8 @@ Looking, AM255x
     AM2552  a bundle is too large to be one
     AM2553  following prints lines, and one JSON value was asked for
     AM2554  a bundle's file is there already, or cannot be written
+    AM2555  no definition is named to be drawn, or another one than the saga's
+    AM3009  neither the store nor the app has this definition
 Store, AM605x
     AM6051  there is no such store
 

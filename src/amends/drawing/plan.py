@@ -9,6 +9,8 @@
 Which form a node has is a table by kind. A kind that is not in it is a FRAME with its name, or a LEAF when
 nothing is in it, so that a graph of a later release is drawn as far as it is known.
 
+    AM2080  a stored structure is damaged, so it cannot be drawn
+
 Rules of this file: pure. A stored structure is read by the names of its fields, not as the `Node` of today.
 """
 
