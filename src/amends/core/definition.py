@@ -15,6 +15,7 @@ from msgspec import Raw
 
 from ..errors import DefinitionError, PayloadError, UsageError
 from ..policies.durations import Duration
+from .accepted import Accepted
 from .annotations import NONE, Annotation, bare
 from .calls import Binding
 from .codec import NULL, Codec
@@ -92,7 +93,12 @@ class Saga(Generic[In, Out]):
 
     @overload
     def __init__(
-        self: Saga[I, T], name: str, *nodes: AnyNode, input: type[I], result: Step[..., Any, T], **rest: Unpack[_Rest]
+        self: Saga[I, T],
+        name: str,
+        *nodes: AnyNode,
+        input: type[I],
+        result: Step[..., Any, T | Accepted],
+        **rest: Unpack[_Rest],
     ) -> None: ...
     @overload
     def __init__(
@@ -104,7 +110,7 @@ class Saga(Generic[In, Out]):
         name: str,
         *nodes: AnyNode,
         input: None = ...,
-        result: Step[..., Any, T],
+        result: Step[..., Any, T | Accepted],
         **rest: Unpack[_Rest],
     ) -> None: ...
     @overload

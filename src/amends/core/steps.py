@@ -28,6 +28,7 @@ from .functions import Function, calling_frame, examine
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)  # a step of `Payment` is a step of `Payment | Accepted` too
 F = TypeVar("F", bound=Callable[..., Any])
 
 OnUnknown = Literal["undo", "park", "retry"]
@@ -80,11 +81,11 @@ class Attacher(Protocol):
         """Attach `function`, and return it."""
 
 
-class Step(Generic[P, R, T]):
+class Step(Generic[P, R, T_co]):
     """A function that is a step of sagas; made by `step`, and still callable as the function.
 
     `P` are the function's parameters, `R` is what a call of it returns (a coroutine, for an
-    `async def`), and `T` is the step's result.
+    `async def`), and `T_co` is the step's result.
 
     Attributes:
         name: its path in a saga.
@@ -118,7 +119,7 @@ class Step(Generic[P, R, T]):
         """The probe attached to it."""
         return self._undoing.probe
 
-    def named(self, name: str) -> Step[P, R, T]:
+    def named(self, name: str) -> Step[P, R, T_co]:
         """The same step under another name, to stand a second time in one graph.
 
         Raises:
