@@ -132,3 +132,28 @@ def test_the_approval_pays_what_was_signed_or_small_and_holds_nothing_back(tmp_p
     again = run("approval", tmp_path)
     assert json.loads((tmp_path / "approval.json").read_text(encoding="utf-8")) == books
     assert "on hold" not in again
+
+
+# --- a thousand items ----------------------------------------------------------------------------
+
+
+def test_the_thousand_get_their_vouchers_and_of_the_other_list_nobody_keeps_one(tmp_path: Path):
+    told = run("thousand", tmp_path)
+    assert "anniversary: 1000 vouchers" in told
+    assert "midsummer: nobody, for activate[637] rejected: the bank knows no such person" in told
+
+    books = (tmp_path / "thousand.jsonl").read_bytes()
+    done: dict[str, Counter[str]] = {"activated": Counter(), "voided": Counter()}
+    for line in books.decode().splitlines():
+        row = json.loads(line)
+        done[row["what"]][row["key"]] += 1
+    activated, voided = done["activated"], done["voided"]
+    kept = {key for key in activated if key not in voided}
+    assert set(activated.values()) == set(voided.values()) == {1}
+    assert len(kept) == 1_000
+    assert len({key.partition("/")[0] for key in kept}) == 1  # all of one saga
+    assert len(voided) > 500  # it was well under way, and nothing of it stands
+    assert voided.keys() < activated.keys()
+
+    run("thousand", tmp_path)
+    assert (tmp_path / "thousand.jsonl").read_bytes() == books
