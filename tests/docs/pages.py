@@ -62,6 +62,7 @@ class Block:
     marker: str = ""
     reason: str = ""
     output: str | None = None
+    shows: Block | None = None  # the block of `output`
 
 
 @dataclass
@@ -93,7 +94,7 @@ def read_page(path: Path) -> Page:
             block.marker, block.reason = marker[1], marker[2]
         before = page.blocks[-1] if page.blocks else None
         if block.language == "text" and before is not None and _belongs(before, between):
-            before.output = block.code
+            before.output, before.shows = block.code, block
         page.blocks.append(block)
         between = []
         at = end + 1
