@@ -22,7 +22,7 @@ from .places import Block
 from .state import IllegalTransition, SagaState, Slot
 from .transitions import SAGA_TRANSITIONS, StepStatus
 from .verbs import callable_again
-from .walk import begin_undo, done, enter, fail, give_up, list_items, undo_alternatives, undone
+from .walk import begin_undo, done, enter, fail, forget, give_up, list_items, undo_alternatives, undone
 
 _S = StepStatus
 
@@ -196,8 +196,7 @@ def _alternative_started(state: SagaState, event: ev.AlternativeStarted) -> None
             if left is not None:
                 left.passed = True
     state.move(event.node, slot, "AlternativeStarted")
-    state.leaving.pop(event.node, None)
-    slot.failing = None
+    forget(state, event.node)
     slot.undone = False
     slot.cursor = event.position
     enter(state, _child(state, event.node, event.position))
@@ -206,11 +205,10 @@ def _alternative_started(state: SagaState, event: ev.AlternativeStarted) -> None
 def _alternative_failed(state: SagaState, event: ev.AlternativeFailed) -> None:
     slot = state.slot(event.node)
     state.move(event.node, slot, "AlternativeFailed")
-    slot.failing = event
+    slot.given_up = (*slot.given_up, event)
     slot.error = event.message
-    state.alternatives.pop(event.node, None)
-    state.leaving[event.node] = None
-    state.refused.append((event, slot.cursor))
+    forget(state, event.node)
+    state.leaving = {**state.leaving, event.node: None}
     for index in state.subtree(_child(state, event.node, slot.cursor)):
         below = state.slots[index]
         if below is not None:
@@ -220,9 +218,8 @@ def _alternative_failed(state: SagaState, event: ev.AlternativeFailed) -> None:
 def _first_of_failed(state: SagaState, event: ev.FirstOfFailed) -> None:
     slot = state.slot(event.node)
     state.move(event.node, slot, "FirstOfFailed")
-    state.leaving.pop(event.node, None)
-    assert slot.failing is not None
-    fail(state, event.node, slot, slot.failing.cause)
+    forget(state, event.node)
+    fail(state, event.node, slot, slot.given_up[-1].cause)
 
 
 def _wait_started(state: SagaState, event: ev.WaitStarted) -> None:

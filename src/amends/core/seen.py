@@ -6,8 +6,11 @@ of a `call` sees the call's input as its input. All of it as it is stored.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from msgspec import Raw
 
+from .graph import Kind
 from .refusals import Refusal, Refusals
 from .state import SagaState
 
@@ -43,9 +46,14 @@ class Seen:
 
     def refusals(self) -> Refusals:
         """Why alternatives were given up, of the FIRST_OFs that it can see."""
-        state, index = self._state, self._index
-        return Refusals(
-            Refusal(state.path_of(each.node), position, state.path_of(each.step), each.cause, each.message)
-            for each, position in state.refused
-            if state.beside(index, state.nodes[each.node].index) == each.node
-        )
+        found: list[Refusal] = []
+        for node in self._state.graph.nodes:
+            if node.kind is Kind.FIRST_OF:
+                found += self._refusals_of(self._state.beside(self._index, node.index))
+        return Refusals(found)
+
+    def _refusals_of(self, index: int) -> Iterator[Refusal]:
+        state, slot = self._state, self._state.slots[index]
+        for position, failed in enumerate(() if slot is None else slot.given_up):
+            path, step = state.path_of(index), state.path_of(failed.step)
+            yield Refusal(path, position, step, failed.cause, failed.message)

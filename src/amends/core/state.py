@@ -11,7 +11,9 @@ Slots and nodes: `nodes[slot]` is the node that a slot is a copy of, and its `in
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
 
 from msgspec import Raw
 
@@ -22,9 +24,18 @@ from .places import Block, block_of, path_of, split
 from .transitions import ACTIVE, STEP_TRANSITIONS, STUCK, UNDECIDED, SagaStatus, StepStatus
 
 _S = StepStatus
+_NONE: Mapping[int, Any] = MappingProxyType({})
 _COMPOSITE = frozenset({Kind.EACH, Kind.CALL, Kind.FIRST_OF})
-_IDLE, _ACTIVE, _STUCK = 0, 1, 2
-_CLASS = {status: _ACTIVE if status in ACTIVE else _STUCK if status in STUCK else _IDLE for status in StepStatus}
+
+
+def _move_of(old: StepStatus, new: StepStatus) -> tuple[StepStatus, int, int, int]:
+    """A transition with what it does to the counters and the agenda (1: enters it, -1: leaves it)."""
+    agenda = 1 if new in UNDECIDED else -1 if old in UNDECIDED else 0
+    return new, (new in ACTIVE) - (old in ACTIVE), (new in STUCK) - (old in STUCK), agenda
+
+
+# The table of transitions, with all that follows from a transition looked up at once.
+_MOVES = {old: {event: _move_of(old, new) for event, new in row.items()} for old, row in STEP_TRANSITIONS.items()}
 
 
 class IllegalTransition(Exception):
@@ -71,7 +82,7 @@ class Slot:
     input: Raw | None = None  # CALL: what the called saga's functions take as their input
     active: int = 0  # FIRST_OF: the alternative's nodes that are ready, running, being settled or backing off
     stuck: int = 0  # FIRST_OF: the alternative's nodes that are parked or owed
-    failing: AlternativeFailed | None = None  # FIRST_OF: why the alternative under way failed
+    given_up: tuple[AlternativeFailed, ...] = ()  # FIRST_OF: why alternatives failed, in their order
     poll: str = ""  # the function that asks for what was accepted; "" for the call itself
     poll_until: int = 0  # when the asking is given up; 0 before the first acceptance
     every_ms: int = 0
@@ -81,10 +92,14 @@ class Slot:
 class SagaState:
     """One saga, folded. Owned by whoever folds; `fold` changes it in place."""
 
+    # Of sagas with an `each` or a `first_of`; replaced when first written to, so that others pay nothing.
+    blocks: Sequence[Block] = ()  # of each EACH whose items are known
+    alternatives: Mapping[int, AlternativeFailed] = _NONE  # FIRST_OFs that are about to give up an alternative
+    leaving: Mapping[int, None] = _NONE  # FIRST_OFs that undo what an alternative did
+
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.nodes: Sequence[Node] = graph.nodes  # one per slot
-        self.blocks: list[Block] = []  # of each EACH whose items are known
         self.slots: list[Slot | None] = [None] * len(graph.nodes)
         self.status = SagaStatus.SCHEDULED
         self.started: Started | None = None
@@ -100,9 +115,6 @@ class SagaState:
         self.committed = False  # a pivot has succeeded: no way back
         self.pivot = -1  # the pivot whose action has begun
         self.failing: TurnedBack | None = None  # why the saga is about to turn back
-        self.alternatives: dict[int, AlternativeFailed] = {}  # FIRST_OFs that are about to give up an alternative
-        self.leaving: dict[int, None] = {}  # FIRST_OFs that undo what an alternative did
-        self.refused: list[tuple[AlternativeFailed, int]] = []  # what was given up, with its place, oldest first
         self.turned_back: TurnedBack | None = None
         self.cancelling = False  # a cancel waits for the pivot's outcome
         self.undoing = False
@@ -244,30 +256,30 @@ class SagaState:
 
     def move(self, index: int, slot: Slot, event: str) -> None:
         """Take the table's transition, and keep the counters and the agenda true."""
-        old = slot.status
-        new = STEP_TRANSITIONS[old].get(event)
-        if new is None:
-            raise IllegalTransition(f"saga {self.saga_id}: {event} of {self.path_of(index)} is illegal in {old}")
-        slot.status = new
-        was, now = _CLASS[old], _CLASS[new]
-        if was != now:
-            self.count(index, (now == _ACTIVE) - (was == _ACTIVE), (now == _STUCK) - (was == _STUCK))
-        if new in UNDECIDED:
+        found = _MOVES[slot.status].get(event)
+        if found is None:
+            raise IllegalTransition(
+                f"saga {self.saga_id}: {event} of {self.path_of(index)} is illegal in {slot.status}"
+            )
+        slot.status, active, stuck, agenda = found
+        if active or stuck:
+            self.active += active
+            self.stuck += stuck
+            if self.graph.first_of:
+                self.count_around(index, active, stuck)
+        if agenda > 0:
             self.agenda[index] = None
-        elif old in UNDECIDED:
+        elif agenda:
             self.agenda.pop(index, None)
         if self.due:
             self.due.pop(index, None)
 
-    def count(self, index: int, active: int, stuck: int = 0) -> None:
-        """Keep the counters true, those of the FIRST_OFs around included."""
-        self.active += active
-        self.stuck += stuck
-        if self.graph.first_of:
-            for around in self.around(index):
-                scope = self.slot(around)
-                scope.active += active
-                scope.stuck += stuck
+    def count_around(self, index: int, active: int, stuck: int) -> None:
+        """Keep the counters of the FIRST_OFs around a slot true."""
+        for around in self.around(index):
+            scope = self.slot(around)
+            scope.active += active
+            scope.stuck += stuck
 
 
 def giver_of(state: SagaState) -> int:

@@ -21,7 +21,7 @@ from .state import SagaState, Slot, value_of
 from .transitions import StepStatus
 
 _S = StepStatus
-_GIVEN_UP = (_S.READY, _S.WAITING, _S.RETRYING, _S.ACCEPTED)
+_DROPPED = frozenset({_S.READY, _S.WAITING, _S.RETRYING, _S.ACCEPTED})
 
 # --- forward -------------------------------------------------------------------------------------
 
@@ -43,8 +43,10 @@ def enter(state: SagaState, index: int) -> None:
             enter(state, child + index - node.index)
     else:
         slot.status = _S.READY
-        state.count(index, 1)
+        state.active += 1
         state.agenda[index] = None
+        if state.graph.first_of:
+            state.count_around(index, 1, 0)
 
 
 def list_items(state: SagaState, index: int, block: Block) -> None:
@@ -52,7 +54,10 @@ def list_items(state: SagaState, index: int, block: Block) -> None:
     slot = state.slot(index)
     slot.block = block
     slot.remaining = block.count
-    state.blocks.append(block)
+    if isinstance(state.blocks, list):
+        state.blocks.append(block)
+    else:
+        state.blocks = [block]
     size = block.size * block.count
     state.slots.extend([None] * size)
     if not isinstance(state.nodes, list):
@@ -124,7 +129,8 @@ def fail(state: SagaState, index: int, slot: Slot, cause: str) -> None:
     for around in state.around(index):
         if state.slot(around).cursor + 1 < len(state.nodes[around].children):
             if around not in state.alternatives:
-                state.alternatives[around] = AlternativeFailed(around, cause, index, slot.error)
+                failed = AlternativeFailed(around, cause, index, slot.error)
+                state.alternatives = {**state.alternatives, around: failed}
             return
     if state.cancelling:
         cause = "cancelled"
@@ -136,22 +142,24 @@ def fail(state: SagaState, index: int, slot: Slot, cause: str) -> None:
 
 def give_up(state: SagaState, index: int, slot: Slot) -> None:
     """A node is on its way back: nothing of it begins any more, and what was accepted may take effect."""
-    kind = state.nodes[index].kind
-    if kind is Kind.SEQUENCE or kind is Kind.PARALLEL:
-        return
-    if slot.status in _GIVEN_UP:
+    if slot.status in _DROPPED:
         if slot.status is _S.ACCEPTED:
             slot.unknown = not state.nodes[index].read_only
         state.move(index, slot, "TurnedBack")
     elif slot.status is _S.PARKED:
         state.move(index, slot, "TurnedBack:unknown" if slot.unknown else "TurnedBack")
-    elif kind is Kind.FIRST_OF:
-        state.alternatives.pop(index, None)
-        state.leaving.pop(index, None)
+    elif state.nodes[index].kind is Kind.FIRST_OF:
+        forget(state, index)
         if slot.status is _S.UNDOING:
             state.move(index, slot, "TurnedBack")
         elif slot.status is _S.SETTLING:
             state.move(index, slot, "TurnedBack:first_of")
+
+
+def forget(state: SagaState, index: int) -> None:
+    """A FIRST_OF has nothing to give up any more."""
+    state.alternatives = {each: failed for each, failed in state.alternatives.items() if each != index}
+    state.leaving = {each: None for each in state.leaving if each != index}
 
 
 def begin_undo(state: SagaState) -> None:
@@ -193,7 +201,13 @@ def undo(state: SagaState, index: int) -> bool:
         return True
     kind, shift = node.kind, index - node.index
     if kind is Kind.STEP:
-        return _undo_step(state, node, index, slot)
+        if slot.undone or not owes(node, slot):
+            slot.undone = True
+            return True
+        state.move(index, slot, "undo_entered")
+        slot.forced = False  # it spoke of the action, and so did the deaths and the poll
+        slot.deaths = slot.poll_until = 0
+        return False
     if kind is Kind.SEQUENCE:
         return _undo_sequence(state, node, shift, slot, slot.cursor)
     if kind is Kind.PARALLEL:
@@ -207,17 +221,6 @@ def undo(state: SagaState, index: int) -> bool:
     if kind is Kind.SLEEP or slot.status not in (_S.SUCCEEDED, _S.FAILED):
         return True
     return undo(state, node.children[slot.cursor] + shift)  # CHOOSE, FIRST_OF and CALL (whose cursor stays 0)
-
-
-def _undo_step(state: SagaState, node: Node, index: int, slot: Slot) -> bool:
-    if slot.undone or not owes(node, slot):
-        slot.undone = True
-        return True
-    state.move(index, slot, "undo_entered")
-    slot.forced = False  # it spoke of the action, and so did the deaths and the poll
-    slot.deaths = 0
-    slot.poll_until = 0
-    return False
 
 
 def _undo_sequence(state: SagaState, node: Node, shift: int, slot: Slot, position: int) -> bool:
