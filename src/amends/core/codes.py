@@ -69,6 +69,9 @@ Payloads, AM21xx
     AM2109  a result is missing where a function cannot take None
     AM2110  a value would come back changed: a private attribute, an excluded field, a validator
     AM2111  plain JSON looks like an encrypted payload
+    AM2112  an encrypted payload, and its key is not here
+    AM2113  an encrypted payload does not open: another key, tampered with, or moved from elsewhere
+    AM2114  a key ring, a key or AMENDS_KEYS that cannot be (`amends.crypto`)
 
 Rule of this file: a code is given out once. Its meaning may be said better, never changed.
 """

@@ -19,10 +19,11 @@ from .accepted import Accepted
 from .annotations import NONE, Annotation, bare
 from .calls import Binding
 from .codec import NULL, Codec
-from .compiler import compile_saga
+from .compiler import Compiled, compile_saga
 from .functions import calling_frame, local_names
 from .graph import Graph, Kind
 from .nodes import AnyNode, AnyStep, call, choose, each, first_of, parallel, sleep, wait_for, when
+from .redaction import INPUT, Path, Redactions
 from .steps import Step, check_name, length, step
 
 __all__ = ["Saga", "Step", "call", "choose", "each", "first_of", "parallel", "sleep", "step", "wait_for", "when"]
@@ -76,6 +77,7 @@ class Saga(Generic[In, Out]):
         input_type: the input's type.
         resources: the classes, as declared, those of called sagas included.
         written: what a `call` of it takes.
+        redactions: the marked places of its payloads, which people must not see.
 
     Raises:
         DefinitionError: the saga cannot run; the message says what, where and how to mend it.
@@ -90,6 +92,7 @@ class Saga(Generic[In, Out]):
     input_type: Annotation
     resources: tuple[type, ...]
     written: Written
+    redactions: Redactions
 
     @overload
     def __init__(
@@ -156,6 +159,7 @@ class Saga(Generic[In, Out]):
         self.written = written
         self._input = compiled.input
         self._result = compiled.result
+        self.redactions = _redactions(compiled)
         for own in compiled.steps.values():
             own.seal(name)
 
@@ -261,3 +265,12 @@ class Saga(Generic[In, Out]):
 
     def _what(self, node: int) -> str:
         return f'saga "{self.name}", result of "{self.graph.nodes[node].path}"'
+
+
+def _redactions(compiled: Compiled) -> Redactions:
+    """By the path of each step and wait, and the input's, what of its payload is marked."""
+    found: dict[str, tuple[Path, ...]] = {INPUT: compiled.input.redacted}
+    for node, binding in zip(compiled.graph.nodes, compiled.bindings, strict=True):
+        if binding.payload is not None:
+            found[node.path] = binding.payload.redacted
+    return {place: paths for place, paths in found.items() if paths}

@@ -80,7 +80,7 @@ def redact(value: Any, paths: Iterable[Path]) -> Any:
     if not wanted:
         return value
     if () in wanted:
-        return REDACTED
+        return None if value is None else REDACTED  # whether there is anything is no secret
     if isinstance(value, dict):
         return {name: redact(each, _below(wanted, name)) for name, each in value.items()}
     if isinstance(value, list):
@@ -99,12 +99,18 @@ def encode_redactions(redactions: Redactions) -> bytes:
 
 
 _decoder = msgspec.json.Decoder(dict[str, tuple[Path, ...]])
+EVERYTHING: Redactions = {"**": ((),)}
+WHOLE: tuple[Path, ...] = ((),)
 
 
 def decode_redactions(stored: bytes) -> Redactions:
-    """What `encode_redactions` stored.
+    """What `encode_redactions` stored; where that is damaged, everything is marked."""
+    try:
+        return _decoder.decode(stored) if stored else {}
+    except ValueError:
+        return EVERYTHING
 
-    Raises:
-        ValueError: the stored form is damaged.
-    """
-    return _decoder.decode(stored) if stored else {}
+
+def marked_at(redactions: Redactions, places: Iterable[str]) -> tuple[Path, ...]:
+    """The marks of a payload that belongs to one of these places."""
+    return tuple(path for place in ("**", *places) for path in redactions.get(place, ()))

@@ -12,8 +12,9 @@ from typing import Any, TypedDict, cast
 from ..core.definition import Saga
 from ..core.filter_text import parse
 from ..core.filters import Filter, where
+from ..core.sealing import Sealing
 from ..core.transitions import SagaStatus
-from ..errors import DefinitionError, UsageError
+from ..errors import DefinitionError, PayloadError, UsageError
 from ..limits import CORRELATION_CHARS_MAX, CORRELATION_ENTRIES_MAX, KEY_CHARS_MAX, REASON_CHARS_MAX
 from ..stores.base import GROUPS, GroupBy
 from .commands import Command
@@ -61,9 +62,24 @@ def settings_of(given: dict[str, Any]) -> Settings:
         raise UsageError(f"Orchestrator(...): {error}; settings are: {known}", code="AM2025") from error
 
 
-def hash_of(canonical: bytes) -> str:
-    """What a start key keeps of its input: 32 hexadecimal digits."""
+def hash_of(canonical: bytes, sealing: Sealing | None) -> str:
+    """What a start key keeps of its input: 32 hexadecimal digits, or a keyed digest with its key's id."""
+    if sealing is not None:  # a plain hash of an input with little in it can be guessed
+        return sealing.digest(canonical)
     return hashlib.blake2b(canonical, digest_size=16).hexdigest()
+
+
+def is_hash_of(kept: str, canonical: bytes, sealing: Sealing | None) -> bool:
+    """Whether that was kept of this input, by whichever key, or by none. Raises PayloadError AM2112."""
+    if ":" not in kept:
+        return kept == hash_of(canonical, None)
+    if sealing is None:
+        raise PayloadError(
+            f'the start key\'s input is known by a digest of the key "{kept.partition(":")[0]}", and there are no keys '
+            f"here: give them to Orchestrator(encryption=KeyRing(...))",
+            code="AM2112",
+        )
+    return sealing.is_digest_of(kept, canonical)
 
 
 def verb_command(verb: str, reason: str, actor: str | None, **more: Any) -> Command:

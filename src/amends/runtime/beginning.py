@@ -13,12 +13,14 @@ from typing import Any, TypeVar
 from msgspec import Raw
 
 from ..core.definition import Saga
-from ..core.events import Started, decode_frame, encode_frame
+from ..core.events import Event, Started, decode_frame, encode_frame
 from ..core.graph import structure_of
 from ..core.ids import IdMaker
+from ..core.redaction import encode_redactions
+from ..core.sealing import Sealing, open_frame, seal_events
 from ..errors import KeyConflict, UsageError
 from ..stores.base import DefinitionRow, FrameRow, KeyRow
-from .arguments import checked_correlation, checked_key, hash_of
+from .arguments import checked_correlation, checked_key, hash_of, is_hash_of
 from .clock import Clock, SystemClock
 
 In = TypeVar("In")
@@ -31,6 +33,7 @@ def start_in_transaction(
     *,
     key: str | None = None,
     correlation: Mapping[str, str] | None = None,
+    encryption: Sealing | None = None,
 ) -> str:
     """Start a saga as a part of the transaction that is open on a connection to an orchestrator's file.
 
@@ -42,6 +45,7 @@ def start_in_transaction(
         connection: a `sqlite3.Connection` with an open transaction, or what SQLAlchemy or Django makes of one.
         saga: the definition.
         input, key, correlation: as `Orchestrator.start` takes them.
+        encryption: the key ring that the orchestrators of the file are given.
 
     Returns:
         the saga's id; with a key that was used before, with the same input, the id of the saga that has it.
@@ -55,7 +59,7 @@ def start_in_transaction(
             f"start_in_transaction(..., {saga!r}): give the Saga; only an orchestrator knows sagas by name",
             code="AM2023",
         )
-    return join(connection, saga, input, key, correlation, SystemClock(), None)
+    return join(connection, saga, input, key, correlation, SystemClock(), None, encryption)
 
 
 def join(
@@ -66,6 +70,7 @@ def join(
     correlation: Mapping[str, str] | None,
     clock: Clock,
     path: Path | None,
+    sealing: Sealing | None,
 ) -> str:
     """As `start_in_transaction`, with the clock given; `path` is the file that it must be."""
     from ..stores.sqlite import joining
@@ -74,14 +79,15 @@ def join(
     now = clock.now_ms()
     # One id from fresh chance: a pool of it would be shared by processes that fork.
     saga_id = IdMaker(clock.entropy, at_once=1).new(now)
-    started, row = beginning(saga, raw, checked_key(key), checked_correlation(correlation), saga_id, now)
-    frame = FrameRow(saga_id, 1, encode_frame(now, [started]))
+    started, row = beginning(saga, raw, checked_key(key), checked_correlation(correlation), saga_id, now, sealing)
+    frame = first_frame(started, now, sealing)
     held = joining.join(joining.plain_connection(connection), frame, row, definition_row(saga), path)
     if held is None:
         return saga_id
-    same = held.input_hash == hash_of(saga.canonical_input(raw))
-    if held.first_frame is not None:  # what today's type makes of both, rather than what was hashed once
-        first = decode_frame(held.first_frame).events[0]
+    if held.first_frame is None:
+        same = is_hash_of(held.input_hash, saga.canonical_input(raw), sealing)
+    else:  # what today's type makes of both, rather than what was hashed once
+        first = open_frame(sealing, held.saga_id, decode_frame(held.first_frame)).events[0]
         same = isinstance(first, Started) and same_input(saga, first.input, raw)
     if not same:
         raise key_conflict(saga, started.key, held.saga_id)
@@ -89,7 +95,7 @@ def join(
 
 
 def beginning(
-    saga: Saga[Any, Any], raw: Raw, key: str, labels: dict[str, str], saga_id: str, now: int
+    saga: Saga[Any, Any], raw: Raw, key: str, labels: dict[str, str], saga_id: str, now: int, sealing: Sealing | None
 ) -> tuple[Started, KeyRow | None]:
     """The first event of a saga, and its start key's row."""
     length_ms = saga.graph.deadline_ms
@@ -97,12 +103,20 @@ def beginning(
     started = Started(
         saga_id, saga.name, saga.version, saga.fingerprint, raw, deadline, length_ms, key, labels
     )  # fmt: skip
-    return started, KeyRow(saga.name, key, saga_id, hash_of(saga.canonical_input(raw))) if key else None
+    return started, KeyRow(saga.name, key, saga_id, hash_of(saga.canonical_input(raw), sealing)) if key else None
+
+
+def first_frame(started: Started, now: int, sealing: Sealing | None) -> FrameRow:
+    """The row of a saga's first frame, as it is written without a committer."""
+    events: list[Event] = [started]
+    written = events if sealing is None else seal_events(sealing, started.saga_id, events)
+    return FrameRow(started.saga_id, 1, encode_frame(now, written))
 
 
 def definition_row(saga: Saga[Any, Any]) -> DefinitionRow:
     """What a store keeps of a definition."""
-    return DefinitionRow(saga.name, saga.version, saga.fingerprint, structure_of(saga.graph))
+    redactions = encode_redactions(saga.redactions)
+    return DefinitionRow(saga.name, saga.version, saga.fingerprint, structure_of(saga.graph), redactions)
 
 
 def same_input(saga: Saga[Any, Any], stored: Raw, raw: Raw) -> bool:

@@ -3,7 +3,7 @@
     {"format": "amends.saga", "version": 1, "checksum": "blake2b:<64 digits>", "content": {
         "release", "exported_at", "saga_id", "payloads",
         "key": {"name", "key", "saga_id", "input_hash"} or null, "correlation": {},
-        "definition": {"name", "version", "fingerprint", "structure": {}}, "frames": [frame, ...]}}
+        "definition": {"name", "version", "fingerprint", "structure": {}, "redactions": {}}, "frames": [frame, ...]}}
 
 The checksum is over the content without its white space, so a bundle may be indented on the way, and
 nothing else may change. Frames are the journal's own: what was redacted or sealed there is so here.
@@ -20,18 +20,21 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Any
+from collections.abc import Sequence
 
 import msgspec
 from msgspec import Raw, Struct
 
-from ..core.events import NOTHING, Event, Started, decode_frame, encode_frame
-from ..core.graph import structure_from
+from ..core.events import NOTHING, Started, decode_frame, encode_frame
+from ..core.graph import Node, structure_from
+from ..core.payloads import with_payloads
+from ..core.redaction import INPUT, Redactions, decode_redactions, marked_at
 from ..errors import UsageError
 from ..stores.base import Batch, DefinitionRow, FrameRow, KeyRow, Owner, Store
 from ..stores.memory import MemoryStore
 from .reading import Reader
 from .texts import escaped
+from .veil import redacted
 from .views import stamp, when
 
 FORMAT = "amends.saga"
@@ -48,12 +51,13 @@ class KeyPart(Struct, frozen=True):
 
 
 class DefinitionPart(Struct, frozen=True):
-    """The definition's row; `structure` is the JSON that the store has."""
+    """The definition's row; `structure` and `redactions` are the JSON that the store has."""
 
     name: str
     version: int
     fingerprint: str
     structure: Raw
+    redactions: Raw = NOTHING
 
 
 class Bundle(Struct, frozen=True):
@@ -106,45 +110,46 @@ async def write(store: Store, saga_id: str, *, now_ms: int, release: str, payloa
     started = state.started
     assert started is not None
     rows = await reader.rows(saga_id)
-    bodies = [row.body if payloads else _without_payloads(row.body) for row in rows]
     (definition,) = [
         row
         for row in await store.definitions()
         if (row.name, row.version, row.fingerprint) == (started.name, started.version, started.fingerprint)
     ]
+    redactions = decode_redactions(definition.redactions)
+    bodies = _bodies(rows, state.nodes, redactions) if payloads else [_without_payloads(row.body) for row in rows]
     key = await store.key(started.name, started.key) if started.key else None
+    tells = payloads and not marked_at(redactions, (INPUT,))  # a plain hash of little can be guessed
     bundle = Bundle(
         release=release,
         exported_at=stamp(when(now_ms)),
         saga_id=saga_id,
         definition=DefinitionPart(
-            definition.name, definition.version, definition.fingerprint, Raw(definition.structure)
+            definition.name,
+            definition.version,
+            definition.fingerprint,
+            Raw(definition.structure),
+            Raw(definition.redactions or b"null"),
         ),
         frames=[Raw(body) for body in bodies],
         payloads=payloads,
-        key=KeyPart(key.name, key.key, key.saga_id, key.input_hash if payloads else "") if key else None,
+        key=KeyPart(key.name, key.key, key.saga_id, key.input_hash if tells else "") if key else None,
         correlation=started.correlation,
     )
     content = escaped(_encode(bundle).decode()).encode()  # so that it can be looked at on any terminal
     return _encode(_File(FORMAT, VERSION, _checksum(content), Raw(content))) + b"\n"
 
 
+def _bodies(rows: Sequence[FrameRow], nodes: Sequence[Node], redactions: Redactions) -> list[bytes]:
+    """The journal's own rows; where something is marked, without it. What is sealed stays so."""
+    if not redactions:
+        return [row.body for row in rows]
+    frames = [redacted(decode_frame(row.body), nodes, redactions) for row in rows]
+    return [encode_frame(frame.at, list(frame.events)) for frame in frames]
+
+
 def _without_payloads(body: bytes) -> bytes:
     frame = decode_frame(body)
-    return encode_frame(frame.at, [_emptied(event) for event in frame.events])
-
-
-def _emptied(event: Event) -> Event:
-    payloads = {name: _nothing(value) for name in event.__struct_fields__ if _is_payload(value := getattr(event, name))}
-    return msgspec.structs.replace(event, **payloads) if payloads else event
-
-
-def _is_payload(value: Any) -> bool:
-    return isinstance(value, Raw) or (isinstance(value, list) and any(isinstance(each, Raw) for each in value))
-
-
-def _nothing(value: Any) -> Any:
-    return NOTHING if isinstance(value, Raw) else [NOTHING] * len(value)
+    return encode_frame(frame.at, [with_payloads(event, lambda *_: NOTHING) for event in frame.events])
 
 
 def _checksum(content: bytes) -> str:
@@ -227,7 +232,9 @@ async def store_of(bundle: Bundle) -> Store:
     store = MemoryStore()
     await store.open()
     part = bundle.definition
-    await store.register([DefinitionRow(part.name, part.version, part.fingerprint, bytes(part.structure))])
+    await store.register(
+        [DefinitionRow(part.name, part.version, part.fingerprint, bytes(part.structure), _marks(part))]
+    )
     lease = await store.acquire(Owner("bundle"), ttl_ms=1, now=0)
     assert lease is not None
     key = bundle.key
@@ -236,3 +243,8 @@ async def store_of(bundle: Bundle) -> Store:
     await store.commit(lease, Batch(1, frames=rows, opened=[bundle.saga_id], keys=keys))
     await store.release(lease)
     return store
+
+
+def _marks(part: DefinitionPart) -> bytes:
+    marks = bytes(part.redactions)
+    return b"" if marks == b"null" else marks

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from .. import errors
+from ..core.sealing import Sealing, open_sealed, place_in_inbox, seal
 from ..errors import AmendsError
 
 
@@ -41,6 +42,24 @@ _refusal = msgspec.json.Decoder(_Refusal)
 def encode_command(command: Command) -> bytes:
     """The inbox row's body."""
     return msgspec.json.encode(command)
+
+
+def sealed(sealing: Sealing | None, saga_id: str, command: Command) -> Command:
+    """The command as it waits in the inbox."""
+    if sealing is None:
+        return command
+    payload = seal(sealing, command.payload, _place(saga_id, command))
+    return msgspec.structs.replace(command, payload=payload)
+
+
+def opened(sealing: Sealing | None, saga_id: str, command: Command) -> Command:
+    """The command as it was asked for. Raises PayloadError AM2112, AM2113."""
+    payload = open_sealed(sealing, command.payload, _place(saga_id, command))
+    return command if payload is command.payload else msgspec.structs.replace(command, payload=payload)
+
+
+def _place(saga_id: str, command: Command) -> bytes:
+    return place_in_inbox(saga_id, command.verb, command.step or command.name)
 
 
 def decode_command(body: bytes) -> Command:

@@ -20,6 +20,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from ..core.events import Event, encode_frame
+from ..core.sealing import Sealing, seal_events
 from ..errors import LeaseLost, StoreError, StoreFailed, StoreUnavailable
 from ..limits import BATCH_FRAMES_MAX
 from ..stores.base import Batch, FrameRow, KeyRow, Lease, Store
@@ -50,6 +51,7 @@ class Committer:
         lease: tells the lease in force; asked once per batch.
         ended: called once, with the error, when no batch will ever land again.
         sleep: waits between two tries of the same batch.
+        sealing: encrypts the payloads of what is written; None when nothing does.
     """
 
     def __init__(
@@ -58,11 +60,13 @@ class Committer:
         lease: Callable[[], Lease],
         ended: Callable[[StoreError], None],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        sealing: Sealing | None = None,
     ) -> None:
         self._store = store
         self._lease = lease
         self._ended = ended
         self._sleep = sleep
+        self._sealing = sealing
         self._number = 0
         self._wake: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -92,7 +96,8 @@ class Committer:
 
     def append(self, owner: Durable, saga_id: str, seq: int, at: int, events: list[Event]) -> Batch:
         """Hand a frame over; the batch it went into is returned, for what must land with it."""
-        self._rows.append(FrameRow(saga_id, seq, encode_frame(at, events)))
+        written = events if self._sealing is None else seal_events(self._sealing, saga_id, events)
+        self._rows.append(FrameRow(saga_id, seq, encode_frame(at, written)))
         self._frames.append((owner, at, events))
         self._hurry()
         return self._batch

@@ -19,6 +19,7 @@ from typing import Any, cast
 from ..core.definition import Saga
 from ..core.events import WIRE_VERSION, AnyEvent, Event, Frame, Held, Released, Started, decode_frame
 from ..core.fold import fold_frame
+from ..core.sealing import Sealing, open_frame
 from ..core.state import IllegalTransition, SagaState
 from ..core.verbs import cut_off
 from ..errors import Conflict, LeaseLost, NotFound, StoreError, StoreUnavailable
@@ -48,6 +49,7 @@ class Engine:
         clock: wall time.
         bus: who listens.
         ended: called once when the term ends by itself, with the error.
+        sealing: encrypts and decrypts payloads at the journal's boundary; None when nothing does.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Engine:
         clock: Clock,
         bus: Bus,
         ended: Callable[[StoreError], None],
+        sealing: Sealing | None = None,
     ) -> None:
         self.store = store
         self.lease = lease
@@ -68,11 +71,12 @@ class Engine:
         self.settings = settings
         self.clock = clock
         self.bus = bus
+        self.sealing = sealing
         self.horizon_ms = settings.horizon_ms
         self.loop = asyncio.get_running_loop()
         self.timers = DeadlineHeap(self.loop)
         self.executor = Executor(self.loop, self.timers, settings.concurrency, settings.threads)
-        self.committer = Committer(store, lambda: self.lease, self.fail)
+        self.committer = Committer(store, lambda: self.lease, self.fail, sealing=sealing)
         self.actors: dict[str, Actor] = {}
         self.held: dict[str, str] = {}
         self.left: set[str] | None = None  # sagas that leave memory while the intake reads journals
@@ -171,7 +175,7 @@ class Engine:
             known.visitors += visitors
             return known
         try:
-            frames = [decode_frame(row.body) for row in rows]
+            frames = [open_frame(self.sealing, saga_id, decode_frame(row.body)) for row in rows]
             saga = self._definition_of(frames[0])
             if isinstance(saga, str):
                 self._hold(saga_id, rows, "version", saga)

@@ -25,7 +25,7 @@ from ..errors import AmendsError, Conflict, NotFound, StoreError, StoreUnavailab
 from ..policies.durations import milliseconds
 from ..stores.base import CommandRow
 from . import calling
-from .commands import Command, decode_command, encode_error
+from .commands import Command, decode_command, encode_error, opened
 from .views import step_views
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ class Intake:
         engine = self._engine
         error = ""
         try:
-            command = decode_command(row.body)
+            command = opened(engine.sealing, row.saga_id, decode_command(row.body))
             answered = await apply(engine, row.saga_id, command, row.id)
             if answered:
                 return

@@ -20,15 +20,16 @@ import msgspec
 
 from ..core import codec
 from ..core.definition import Saga
-from ..core.events import encode_frame
 from ..core.filters import Filter
 from ..core.ids import IdMaker
+from ..core.sealing import Sealing
+from ..core.transitions import SagaStatus
 from ..errors import Conflict, NotFound, StoreError, StoreUnavailable, UsageError
 from ..limits import PAGE_MAX
 from ..observe.bus import Bus, Notice, Subscription
 from ..policies.durations import milliseconds
 from ..stores.address import open_address
-from ..stores.base import FrameRow, GroupBy, Lease, Store
+from ..stores.base import GroupBy, Lease, Store
 from ..stores.owner import this_process
 from . import bundle
 from .actor import Actor
@@ -41,13 +42,13 @@ from .arguments import (
     checked_id,
     checked_key,
     filter_of,
-    hash_of,
+    is_hash_of,
     settings_of,
     verb_command,
 )
-from .beginning import beginning, definition_row, join, key_conflict, same_input
+from .beginning import beginning, definition_row, first_frame, join, key_conflict, same_input
 from .clock import Clock, SystemClock
-from .commands import Command, decode_error, encode_command
+from .commands import Command, decode_error, encode_command, sealed
 from .engine import Engine
 from .handle import Handle
 from .intake import apply, direction_of
@@ -73,6 +74,7 @@ class Orchestrator:
         sagas: every definition, and every version of it, that it may run.
         resources: objects that actions ask for by type (`Saga(resources=[Client])`).
         worker: with False it starts, signals and looks, and runs nothing.
+        encryption: an `amends.crypto.KeyRing` that payloads are encrypted with; None leaves them readable.
         clock: wall time and chance; for tests.
         settings: see `Settings`; given as keywords.
 
@@ -88,6 +90,7 @@ class Orchestrator:
         sagas: Iterable[Saga[Any, Any]] = (),
         resources: Iterable[object] = (),
         worker: bool = True,
+        encryption: Sealing | None = None,
         clock: Clock | None = None,
         **settings: Any,
     ) -> None:
@@ -100,7 +103,8 @@ class Orchestrator:
         self._settings = settings_of(settings)
         self._ids = IdMaker(self._clock.entropy)
         self._leader: Leader | None = None
-        self._reader = Reader(self._store, self._sagas)
+        self._sealing = encryption
+        self._reader = Reader(self._store, self._sagas, encryption)
         self._starting: dict[tuple[str, str], asyncio.Future[None]] = {}
         self._open = False
         self.bus = Bus()
@@ -167,7 +171,8 @@ class Orchestrator:
 
     def _begin_term(self, lease: Lease, ended: Callable[[StoreError], None]) -> Engine:
         return Engine(
-            self._store, lease, self._sagas, self._resources, self._settings, self._clock, self.bus, ended
+            self._store, lease, self._sagas, self._resources, self._settings, self._clock, self.bus, ended,
+            self._sealing,
         )  # fmt: skip
 
     def _lease_changed(self, what: str) -> None:
@@ -263,7 +268,7 @@ class Orchestrator:
     async def _start(self, saga: Saga[Any, Any], raw: msgspec.Raw, key: str, labels: dict[str, str]) -> Handle[Any]:
         now = self._clock.now_ms()
         saga_id = self._ids.new(now)
-        started, row = beginning(saga, raw, key, labels, saga_id, now)
+        started, row = beginning(saga, raw, key, labels, saga_id, now, self._sealing)
         engine = self._engine()
         if engine is not None and (saga.name, saga.version) in engine.sagas:
             actor = await engine.start(saga, started, row)
@@ -271,7 +276,7 @@ class Orchestrator:
             if not holder:
                 return Handle(self, saga_id, actor)
         else:
-            holder = await self._store.start(FrameRow(saga_id, 1, encode_frame(now, [started])), row)
+            holder = await self._store.start(first_frame(started, now, self._sealing), row)
             if self._leader is not None:
                 self._leader.look()
         if holder:
@@ -281,10 +286,10 @@ class Orchestrator:
     async def _same_input(self, saga: Saga[Any, Any], key: str, holder: str, raw: msgspec.Raw) -> None:
         """The key's saga must have been started with the same input, as today's type reads it."""
         try:
-            state = await self._reader.state(holder)
+            state = await self._reader.opened(holder)
         except NotFound:
             known = await self._store.key(saga.name, key)
-            same = known is not None and known.input_hash == hash_of(saga.canonical_input(raw))
+            same = known is not None and is_hash_of(known.input_hash, saga.canonical_input(raw), self._sealing)
         else:
             same = same_input(saga, state.input, raw)
         if not same:
@@ -301,7 +306,7 @@ class Orchestrator:
                 f"that a start could join; give the orchestrator the file of your tables, sqlite:///...",
                 code="AM2234",
             )
-        return join(given, saga, input, key, correlation, self._clock, path)
+        return join(given, saga, input, key, correlation, self._clock, path, self._sealing)
 
     def look(self) -> None:
         """Take up at once what was committed beside this orchestrator; otherwise that waits for its next `poll`."""
@@ -446,6 +451,7 @@ class Orchestrator:
                 continue
             state = await self._reader.state(saga_id)
             if has_outcome(state):
+                state = await self._reader.opened(saga_id) if state.status is SagaStatus.COMPLETED else state
                 assert state.started is not None
                 return outcome(state, self._sagas.get((state.started.name, state.started.version)))
             self._raise_failure()
@@ -557,7 +563,9 @@ class Orchestrator:
             # "Done" means the action going forward and the compensation turning back: it must not
             # change its meaning because the saga turned back while the command was queued.
             command = msgspec.structs.replace(command, direction=direction_of(state, command.step))
-        command_id = await self._store.post(saga_id, encode_command(command), now=self._clock.now_ms())
+        command_id = await self._store.post(
+            saga_id, encode_command(sealed(self._sealing, saga_id, command)), now=self._clock.now_ms()
+        )
         if self._leader is not None:
             self._leader.look()
         loop = asyncio.get_running_loop()

@@ -22,11 +22,14 @@ from ..core.definition import Saga
 from ..core.events import Frame, Started, decode_frame
 from ..core.fold import fold_frame
 from ..core.graph import Graph, graph_from
+from ..core.redaction import Redactions, decode_redactions
+from ..core.sealing import Sealing, open_frame
 from ..core.state import SagaState, giver_of, saga_result
 from ..core.summary import Summary, fold_summary
 from ..core.transitions import SagaStatus
 from ..errors import NotFound, SagaCompensated, SagaFailed, SagaRequiresManual, StoreUnusable, UsageError
 from ..stores.base import DefinitionRow, FrameRow, Store
+from .veil import veiled
 from .views import HistoryEntry, SagaView, history_of, view_of, when
 
 Moment = int | datetime | None
@@ -43,16 +46,32 @@ class Reader:
     Parameters:
         store: the journal.
         sagas: definitions by (name, version).
+        sealing: opens encrypted payloads; without it, or the key, they are shown as sealed.
     """
 
-    def __init__(self, store: Store, sagas: Mapping[tuple[str, int], Saga[Any, Any]]) -> None:
+    def __init__(
+        self, store: Store, sagas: Mapping[tuple[str, int], Saga[Any, Any]], sealing: Sealing | None = None
+    ) -> None:
         self._store = store
         self._sagas = sagas
-        self._stored: dict[str, Graph] = {}
+        self._sealing = sealing
+        self._stored: dict[str, tuple[Graph, Redactions]] = {}
 
     async def state(self, saga_id: str, at: Moment = None) -> SagaState:
-        """The saga's folded journal. Raises NotFound."""
+        """The saga's folded journal, its payloads as people may see them. Raises NotFound."""
         return (await self._fold(saga_id, at))[0]
+
+    async def opened(self, saga_id: str) -> SagaState:
+        """The saga's folded journal, its payloads as functions see them.
+
+        Raises:
+            NotFound: no such saga. PayloadError: AM2112 and AM2113, a payload does not open.
+        """
+        frames = _decode(saga_id, await self.rows(saga_id))
+        state = SagaState((await self._definition(frames[0][1], saga_id))[0])
+        for _, frame in frames:
+            fold_frame(state, open_frame(self._sealing, saga_id, frame))
+        return state
 
     async def view(self, saga_id: str, at: Moment = None) -> SagaView:
         """The whole of one saga. Raises NotFound; UsageError for a time without a zone."""
@@ -84,33 +103,46 @@ class Reader:
 
     async def _fold(self, saga_id: str, at: Moment) -> tuple[SagaState, list[tuple[int, Frame]]]:
         frames = _until(at, saga_id, _decode(saga_id, await self.rows(saga_id)))
-        state = SagaState(await self._graph(frames[0][1], saga_id))
-        for _, frame in frames:
+        graph, redactions = await self._definition(frames[0][1], saga_id)
+        state = SagaState(graph)
+        seen = []
+        for seq, stored in frames:
+            frame = veiled(stored, saga_id, state.nodes, redactions, self._sealing)
+            seen.append((seq, frame))
             fold_frame(state, frame)
-        return state, frames
+        return state, seen
 
-    async def _graph(self, first: Frame, saga_id: str) -> Graph:
+    async def _definition(self, first: Frame, saga_id: str) -> tuple[Graph, Redactions]:
         started = first.events[0]
         if not isinstance(started, Started):
             raise StoreUnusable(f"saga {saga_id}: its journal does not begin with its start", code="AM6040")
-        return await self.graph(started.name, started.version, started.fingerprint, saga_id)
+        return await self.definition(started.name, started.version, started.fingerprint, saga_id)
 
-    async def graph(self, name: str, version: int, fingerprint: str, saga_id: str) -> Graph:
-        """The graph that a saga was started with: as it is registered here, or as it is stored. Raises NotFound."""
+    async def definition(self, name: str, version: int, fingerprint: str, saga_id: str) -> tuple[Graph, Redactions]:
+        """What a saga was started with, and what people must not see of it: as it is here, or as it is stored.
+
+        Raises:
+            NotFound: it is neither.
+        """
         saga = self._sagas.get((name, version))
         if saga is not None and saga.fingerprint == fingerprint:
-            return saga.graph
+            return saga.graph, saga.redactions
         if fingerprint not in self._stored:
             for row in await self._store.definitions():
-                self._stored[row.fingerprint] = graph_of(row)
-        graph = self._stored.get(fingerprint)
-        if graph is None:
+                self._stored[row.fingerprint] = graph_of(row), decode_redactions(row.redactions)
+        found = self._stored.get(fingerprint)
+        if found is None:
             raise NotFound(
                 f"saga {saga_id}: {name} version {version} is neither registered here "
                 f"nor stored with this structure; give the definition with --app, or sagas=[...]",
                 code="AM3005",
             )
-        return graph
+        return found
+
+    async def shown(self, frame: Frame, saga_id: str, name: str, version: int, fingerprint: str) -> tuple[Graph, Frame]:
+        """One frame as people may see it, with the graph that it speaks of. Raises NotFound."""
+        graph, redactions = await self.definition(name, version, fingerprint, saga_id)
+        return graph, veiled(frame, saga_id, graph.nodes, redactions, self._sealing)
 
 
 def graph_of(row: DefinitionRow) -> Graph:

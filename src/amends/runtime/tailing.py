@@ -157,7 +157,9 @@ class Tail:
         except ValueError as error:
             return [HistoryEntry(row.seq, when(summary.updated), "Unreadable", "", {"error": str(error)})]
         try:
-            graph = await self._reader.graph(summary.name, summary.version, summary.fingerprint, row.saga_id)
+            graph, frame = await self._reader.shown(
+                frame, row.saga_id, summary.name, summary.version, summary.fingerprint
+            )
         except NotFound:
             return [HistoryEntry(row.seq, when(frame.at), type(event).__name__, "") for event in frame.events]
         return history_of(partial(path_of, graph.paths, summary.blocks), [(row.seq, frame)])

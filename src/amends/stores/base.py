@@ -69,12 +69,17 @@ class KeyRow(Struct, frozen=True, array_like=True):
 
 
 class DefinitionRow(Struct, frozen=True, array_like=True):
-    """One registered definition; `structure` is what `core.graph.structure_of` made."""
+    """One registered definition; `structure` is what `core.graph.structure_of` made.
+
+    `redactions`, what `core.redaction.encode_redactions` made, may change for one structure: the last one
+    registered holds.
+    """
 
     name: str
     version: int
     fingerprint: str
     structure: bytes
+    redactions: bytes = b""
 
 
 class OpenRow(Struct, frozen=True, array_like=True):

@@ -169,9 +169,10 @@ class MemoryStore:
         self._check_open()
         new: dict[tuple[str, int], DefinitionRow] = {}
         for row in rows:
-            known = self._definitions.get((row.name, row.version)) or new.setdefault((row.name, row.version), row)
+            known = new.get((row.name, row.version)) or self._definitions.get((row.name, row.version), row)
             if known.fingerprint != row.fingerprint:
                 raise other_definition(row, known.fingerprint)
+            new[row.name, row.version] = row
         self._definitions.update(new)
         self._paths.update(paths_of(new.values()))
 

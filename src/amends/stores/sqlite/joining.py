@@ -134,8 +134,7 @@ def _write(
     applied, fingerprint, held, first_frame = cursor.execute(query("join_look"), look).fetchone()
     _check_schema(_migrations.decode(applied))
     if fingerprint is None:
-        row = (definition.name, definition.version, definition.fingerprint, definition.structure)
-        cursor.execute(query("join_definition"), row)
+        cursor.execute(query("join_definition"), msgspec.structs.astuple(definition))
     elif fingerprint.decode() != definition.fingerprint:
         raise other_definition(definition, fingerprint.decode())
     if key is None:

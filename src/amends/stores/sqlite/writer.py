@@ -181,7 +181,7 @@ class Writer:
         """Remember definitions, all of them or none. Raises Conflict."""
         with self._transaction(db):
             for row in rows:
-                db.execute(query("insert_definition"), (row.name, row.version, row.fingerprint, row.structure))
+                db.execute(query("insert_definition"), msgspec.structs.astuple(row))
                 (known,) = db.execute(query("select_fingerprint"), (row.name, row.version)).fetchone()
                 if known != row.fingerprint:
                     raise other_definition(row, known)
