@@ -26,6 +26,7 @@ from .core.nodes import (
     wait_for as wait_for,
     when as when,
 )
+from .core.redaction import Redacted as Redacted
 from .core.refusals import Refusal as Refusal, Refusals as Refusals
 from .core.steps import Step as Step, step as step
 from .core.transitions import SagaStatus as SagaStatus, StepStatus as StepStatus
@@ -78,6 +79,7 @@ __all__ = [
     "NotSent",
     "Orchestrator",
     "PayloadError",
+    "Redacted",
     "Refusal",
     "Refusals",
     "Rejected",

@@ -114,3 +114,18 @@ def test_every_column_of_a_row_says_what_its_summary_says(old):
         assert {name: row[name] for name in columns} == {name: {**said, "shape": SHAPE}[name] for name in columns}
         assert msgspec.json.decode(row["body"], type=Summary) == summary
     assert [tuple(row) for row in failed] == sorted((each.saga_id, step) for each in expected() for step in each.failed)
+
+
+def test_definitions_of_the_first_release_are_there_and_nothing_of_them_is_redacted(old):
+    async def main():
+        store = SQLiteStore(old)
+        await store.open()
+        found = await store.definitions()
+        store.close()
+        return found
+
+    found = asyncio.run(main())
+    assert sorted(found, key=lambda row: (row.name, row.version)) == sorted(
+        DEFINITIONS, key=lambda row: (row.name, row.version)
+    )
+    assert {row.redactions for row in found} == {b""}

@@ -25,7 +25,7 @@ from . import output, records
 from .exits import FAILED, OK, code_of, complain, say
 from .loading import App, load_app
 from .looking import looking, pairs
-from .options import Common, open_store
+from .options import Common, keys, open_store
 from .words import SAGA_ICONS, UNSEEN, style_of, word_of
 
 Verb = Callable[[Orchestrator, str], Awaitable[bool]]
@@ -63,7 +63,8 @@ async def start_saga(
     """Start a saga, and perhaps wait for its end."""
     labels, app = pairs(correlation), load_app(common)
     value = _input(app, name, said)
-    async with Orchestrator(open_store(common, make=True), sagas=app.sagas, worker=False) as orchestrator:
+    store = open_store(common, make=True)
+    async with Orchestrator(store, sagas=app.sagas, worker=False, encryption=keys()) as orchestrator:
         handle = await orchestrator.start(name, value, key=key or None, correlation=labels)
         if wait:
             return await _wait(common, orchestrator, handle)

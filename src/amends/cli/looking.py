@@ -23,7 +23,7 @@ from ..stores.base import Store
 from . import output, records, timeline
 from .exits import OK, say
 from .moments import moment
-from .options import Common, open_store
+from .options import Common, keys, open_store
 from .remedies import Remedy, remedies
 from .subjects import looking_at
 from .words import SAGA_ICONS, UNSEEN, iso, safe, since, style_of, word_of
@@ -36,7 +36,7 @@ _VALUE_CHARS_MAX = 60  # of one detail in a history's table; JSON has the whole
 async def looking(common: Common) -> AsyncIterator[tuple[Orchestrator, Store]]:
     """An orchestrator that runs nothing, on a store that is there."""
     store = open_store(common, make=False)
-    async with Orchestrator(store, worker=False) as orchestrator:
+    async with Orchestrator(store, worker=False, encryption=keys()) as orchestrator:
         yield orchestrator, store
 
 

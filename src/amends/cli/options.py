@@ -2,6 +2,7 @@
 
     --store    then AMENDS_STORE, then `store` under `[tool.amends]`, then sqlite:///amends.db
     --app      then AMENDS_APP, then `app` under `[tool.amends]`
+    keys       AMENDS_KEYS alone: id=key,id=key, the first one active; a command line is seen by everybody
     -o         table (for people), json (one value), jsonl (one object a line)
 
 `[tool.amends]` is read from the nearest pyproject.toml, from the current directory upwards; a relative
@@ -24,6 +25,7 @@ from cyclopts import Parameter
 from ..errors import StoreUnusable, UsageError
 
 if TYPE_CHECKING:
+    from ..core.sealing import Sealing
     from ..stores.base import Store
 
 DEFAULT_STORE = "sqlite:///amends.db"
@@ -104,6 +106,21 @@ def named_store(common: Common) -> str:
     address = address_of(common)
     found_without = os.environ.get("AMENDS_STORE", "") or project().store or DEFAULT_STORE
     return "" if address == found_without else address
+
+
+def keys() -> Sealing | None:
+    """The ring of AMENDS_KEYS; None when it is not set.
+
+    Raises:
+        UsageError: AM2114, it is none; AM2115, the package that encrypts is missing.
+    """
+    if not os.environ.get("AMENDS_KEYS"):
+        return None
+    try:
+        from ..crypto import KeyRing
+    except ImportError as error:
+        raise UsageError(f"AMENDS_KEYS is set, and {error}", code="AM2115") from error
+    return KeyRing.from_env()
 
 
 def open_store(common: Common, *, make: bool) -> Store:

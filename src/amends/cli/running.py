@@ -28,7 +28,7 @@ from ..observe.logging import LoggingSubscriber
 from ..runtime.orchestrator import Orchestrator
 from .exits import OK, STORE, complain, say
 from .loading import App, load_app
-from .options import Common, Format, open_store
+from .options import Common, Format, keys, open_store
 from .words import safe
 
 _LOOK_S = 0.25  # how often the worker looks whether its store has failed
@@ -68,7 +68,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 async def _work(common: Common, app: App, *, until_idle: bool, settings: dict[str, Any]) -> int:
     store = open_store(common, make=True)
     stop = _signals()
-    orchestrator = Orchestrator(store, sagas=app.sagas, resources=app.resources, **settings)
+    orchestrator = Orchestrator(store, sagas=app.sagas, resources=app.resources, encryption=keys(), **settings)
     orchestrator.subscribe(LoggingSubscriber())
     async with orchestrator:
         names = ", ".join(f"{saga.name} v{saga.version}" for saga in app.sagas)

@@ -23,7 +23,7 @@ from ..runtime import bundle
 from ..runtime.orchestrator import Orchestrator
 from ..stores.base import Store
 from .exits import say
-from .options import Common, named_store, open_store
+from .options import Common, keys, named_store, open_store
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,12 @@ async def looking_at(common: Common, said: str) -> AsyncIterator[Subject]:
         found = bundle.read(_bytes(said), "standard input" if said == "-" else said)
         less = "" if found.payloads else ", without payloads"
         say(f"from a bundle that Amends {found.release} wrote at {found.exported_at}{less}")
-        async with Orchestrator(store := await bundle.store_of(found), worker=False) as orchestrator:
+        store = await bundle.store_of(found)
+        async with Orchestrator(store, worker=False, encryption=keys()) as orchestrator:
             yield Subject(found.saga_id, orchestrator, store)
         return
-    async with Orchestrator(store := open_store(common, make=False), worker=False) as orchestrator:
+    store = open_store(common, make=False)
+    async with Orchestrator(store, worker=False, encryption=keys()) as orchestrator:
         yield Subject(said, orchestrator, store, named_store(common))
 
 

@@ -17,9 +17,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from ..errors import Conflict, LeaseLost, StoreFailed, UsageError
 from ..limits import BATCH_FRAMES_MAX, PAYLOAD_BYTES_MAX
-from ..stores.base import ASLEEP, POSITION_END, Batch, FrameRow, KeyRow, Lease, Store
+from ..stores.base import ASLEEP, POSITION_END, Batch, DefinitionRow, FrameRow, KeyRow, Lease, Store
 from .journals import NOW, definition
 from .list_suite import ListSuite
 from .store_stage import TTL, leading, open_ids, owner, refused
@@ -390,6 +392,21 @@ class StoreSuite(ListSuite):
             known = {(row.name, row.version): row for row in await store.definitions()}
             assert set(known) == {("trip", 1), ("order", 1), ("trip", 2)}
             assert known["order", 1] == definition("order")
+
+        self.run(tmp_path, body)
+
+    def test_what_is_redacted_is_kept_beside_a_definition_and_the_last_registration_holds(self, tmp_path: Path) -> None:
+        def marked(redactions: bytes, fingerprint: str = "f1") -> DefinitionRow:
+            return replace(definition(fingerprint=fingerprint), redactions=redactions)
+
+        async def body(store: Store) -> None:
+            await store.register([definition("order")])
+            for redactions in (b"", b'{"book":[["card"]]}', b'{"":[[]]}', b""):
+                await store.register([marked(redactions)])
+                assert marked(redactions) in await store.definitions()
+            await store.register([marked(b'{"book":[[]]}')])
+            await refused(Conflict, store.register([marked(b"", fingerprint="f2")]))
+            assert set(await store.definitions()) == {marked(b'{"book":[[]]}'), definition("order")}
 
         self.run(tmp_path, body)
 
