@@ -9,6 +9,8 @@
 path of `store` there counts from that file's directory, so that every directory of a project means the
 same database.
 
+    AM2115   AMENDS_KEYS is set, and the package that encrypts is not there
+
 Rules of this file: an empty value is no value. Nothing is opened here.
 """
 
