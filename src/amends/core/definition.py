@@ -23,7 +23,7 @@ from .compiler import Compiled, compile_saga
 from .functions import calling_frame, local_names
 from .graph import Graph, Kind
 from .nodes import AnyNode, AnyStep, call, choose, each, first_of, parallel, sleep, wait_for, when
-from .redaction import INPUT, Path, Redactions
+from .redaction import INPUT, Path, Redactions, given_to
 from .steps import Step, check_name, length, step
 
 __all__ = ["Saga", "Step", "call", "choose", "each", "first_of", "parallel", "sleep", "step", "wait_for", "when"]
@@ -268,9 +268,11 @@ class Saga(Generic[In, Out]):
 
 
 def _redactions(compiled: Compiled) -> Redactions:
-    """By the path of each step and wait, and the input's, what of its payload is marked."""
+    """By the path of each node, and the input's, what of its payload is marked."""
     found: dict[str, tuple[Path, ...]] = {INPUT: compiled.input.redacted}
     for node, binding in zip(compiled.graph.nodes, compiled.bindings, strict=True):
         if binding.payload is not None:
             found[node.path] = binding.payload.redacted
+        if binding.given is not None:
+            found[given_to(node.path)] = binding.given.redacted
     return {place: paths for place, paths in found.items() if paths}

@@ -11,7 +11,7 @@ Rules of this file:
     the paths are stored beside the definition, outside its fingerprint;
   * steps of a path: a field's name, "*" for every element or value, "**" for any depth (a type that
     holds itself). Where types of one union differ, every member's marks hold: rather one too many;
-  * payloads are found by the path of their step or wait, the input by "".
+  * payloads are found by the path of their node, without the numbers of items; the input by "".
 """
 
 from __future__ import annotations
@@ -101,6 +101,11 @@ def encode_redactions(redactions: Redactions) -> bytes:
 _decoder = msgspec.json.Decoder(dict[str, tuple[Path, ...]])
 EVERYTHING: Redactions = {"**": ((),)}
 WHOLE: tuple[Path, ...] = ((),)
+
+
+def given_to(path: str) -> str:
+    """The place of what is handed into a node: an item of an `each`, the input of a `call`."""
+    return f"{path}#given"  # no path of a step has this sign
 
 
 def decode_redactions(stored: bytes) -> Redactions:

@@ -26,9 +26,10 @@ import msgspec
 from msgspec import Raw, Struct
 
 from ..core.events import NOTHING, Started, decode_frame, encode_frame
-from ..core.graph import Node, structure_from
+from ..core.graph import structure_from
 from ..core.payloads import with_payloads
 from ..core.redaction import INPUT, Redactions, decode_redactions, marked_at
+from ..core.state import SagaState
 from ..errors import UsageError
 from ..stores.base import Batch, DefinitionRow, FrameRow, KeyRow, Owner, Store
 from ..stores.memory import MemoryStore
@@ -116,7 +117,7 @@ async def write(store: Store, saga_id: str, *, now_ms: int, release: str, payloa
         if (row.name, row.version, row.fingerprint) == (started.name, started.version, started.fingerprint)
     ]
     redactions = decode_redactions(definition.redactions)
-    bodies = _bodies(rows, state.nodes, redactions) if payloads else [_without_payloads(row.body) for row in rows]
+    bodies = _bodies(rows, state, redactions) if payloads else [_without_payloads(row.body) for row in rows]
     key = await store.key(started.name, started.key) if started.key else None
     tells = payloads and not marked_at(redactions, (INPUT,))  # a plain hash of little can be guessed
     bundle = Bundle(
@@ -139,11 +140,11 @@ async def write(store: Store, saga_id: str, *, now_ms: int, release: str, payloa
     return _encode(_File(FORMAT, VERSION, _checksum(content), Raw(content))) + b"\n"
 
 
-def _bodies(rows: Sequence[FrameRow], nodes: Sequence[Node], redactions: Redactions) -> list[bytes]:
+def _bodies(rows: Sequence[FrameRow], state: SagaState, redactions: Redactions) -> list[bytes]:
     """The journal's own rows; where something is marked, without it. What is sealed stays so."""
     if not redactions:
         return [row.body for row in rows]
-    frames = [redacted(decode_frame(row.body), nodes, redactions) for row in rows]
+    frames = [redacted(decode_frame(row.body), state.graph, state.path_of, redactions) for row in rows]
     return [encode_frame(frame.at, list(frame.events)) for frame in frames]
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -22,6 +23,7 @@ from ..core.definition import Saga
 from ..core.events import Frame, Started, decode_frame
 from ..core.fold import fold_frame
 from ..core.graph import Graph, graph_from
+from ..core.places import path_of
 from ..core.redaction import Redactions, decode_redactions
 from ..core.sealing import Sealing, open_frame
 from ..core.state import SagaState, giver_of, saga_result
@@ -107,7 +109,7 @@ class Reader:
         state = SagaState(graph)
         seen = []
         for seq, stored in frames:
-            frame = veiled(stored, saga_id, state.nodes, redactions, self._sealing)
+            frame = veiled(stored, saga_id, graph, state.path_of, redactions, self._sealing)
             seen.append((seq, frame))
             fold_frame(state, frame)
         return state, seen
@@ -139,10 +141,11 @@ class Reader:
             )
         return found
 
-    async def shown(self, frame: Frame, saga_id: str, name: str, version: int, fingerprint: str) -> tuple[Graph, Frame]:
+    async def shown(self, frame: Frame, summary: Summary) -> tuple[Graph, Frame]:
         """One frame as people may see it, with the graph that it speaks of. Raises NotFound."""
-        graph, redactions = await self.definition(name, version, fingerprint, saga_id)
-        return graph, veiled(frame, saga_id, graph.nodes, redactions, self._sealing)
+        graph, redactions = await self.definition(summary.name, summary.version, summary.fingerprint, summary.saga_id)
+        paths = partial(path_of, graph.paths, summary.blocks)
+        return graph, veiled(frame, summary.saga_id, graph, paths, redactions, self._sealing)
 
 
 def graph_of(row: DefinitionRow) -> Graph:

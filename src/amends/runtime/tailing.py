@@ -157,9 +157,7 @@ class Tail:
         except ValueError as error:
             return [HistoryEntry(row.seq, when(summary.updated), "Unreadable", "", {"error": str(error)})]
         try:
-            graph, frame = await self._reader.shown(
-                frame, row.saga_id, summary.name, summary.version, summary.fingerprint
-            )
+            graph, frame = await self._reader.shown(frame, summary)
         except NotFound:
             return [HistoryEntry(row.seq, when(frame.at), type(event).__name__, "") for event in frame.events]
         return history_of(partial(path_of, graph.paths, summary.blocks), [(row.seq, frame)])
