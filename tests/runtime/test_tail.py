@@ -7,7 +7,8 @@ import pytest
 
 from amends import NotFound, Orchestrator, Rejected, Saga, step, wait_for
 from amends.core import events as ev
-from amends.core.filters import where
+from amends.core.filter_text import parse
+from amends.errors import FilterError
 from amends.runtime import tailing
 from amends.runtime.reading import Reader
 from amends.runtime.tailing import Tail
@@ -41,7 +42,7 @@ def seen(entries):
     return [(each.saga_id, each.entry.seq, each.entry.event) for each in entries]
 
 
-async def tail(store, which=None, after=0):
+async def tail(store, which=tailing.EVERYTHING, after=0):
     return [each async for each in Tail(store, Reader(store, {}), which).after(after, follow=False)]
 
 
@@ -82,8 +83,13 @@ def test_the_last_events_are_the_end_of_all_and_going_on_misses_nothing(monkeypa
 
 
 @pytest.mark.parametrize(
-    "which", [where(status=("requires_manual",)), where(name="order"), where(correlation=(("tour", "north"),))]
-)
+    "which",
+    [
+        parse(text)
+        for text in ("status:requires_manual", "name:order", "tour:north", "failed:book", "updated<1s is:ended")
+    ],
+    ids=str,
+)  # fmt: skip
 @pytest.mark.parametrize(("page", "kept"), [(1, 1), (3, 2), (500, 10_000)])
 def test_a_filter_judges_each_saga_as_it_stood_after_the_event(monkeypatch, which, page, kept):
     monkeypatch.setattr(tailing, "TAIL_PAGE_FRAMES", page)
@@ -94,7 +100,7 @@ def test_a_filter_judges_each_saga_as_it_stood_after_the_event(monkeypatch, whic
         paths, summaries, expected = paths_of(await store.definitions()), {}, []
         for row in story():
             summaries[row.saga_id] = fold_row(summaries.get(row.saga_id), row, paths)
-            if matches(summaries[row.saga_id], which):
+            if matches(summaries[row.saga_id], which.at(summaries[row.saga_id].updated)):
                 expected.append(row)
         assert 0 < len(expected) < len(story())
         assert seen(await tail(store, which)) == events_of(expected)
@@ -174,5 +180,8 @@ def test_an_orchestrator_tells_the_last_events_and_goes_on_after_a_position():
             everything = await collected(orchestrator.tail(after=0))
             assert await collected(orchestrator.tail(last=4)) == everything[-4:]
             assert await collected(orchestrator.tail()) == []
+            assert {each.name for each in await collected(orchestrator.tail("name:order", after=0))} == {"order"}
+            with pytest.raises(FilterError):
+                orchestrator.tail("status:nonsense")
 
     asyncio.run(main())

@@ -6,6 +6,7 @@
     looking    list, show, history            acting   start and the verbs
     tailing    tail, history --follow         explaining  why
     drawing    graph                          exporting   export
+    figures    top
     subjects   a saga by its id, or a bundle  moments     --at, --since
     running    worker, demo                   exits    exit codes, and errors as people read them
     timeline   one saga, drawn                remedies which commands its state allows

@@ -245,6 +245,7 @@ def why(saga_id: Subject, /, *, at: str = "", common: Common = COMMON) -> int:
 @app.command(group=LOOK)
 def tail(
     *,
+    filter: str = "",
     follow: Annotated[bool, Parameter(alias="-f", negative="")] = False,
     last: Annotated[int | None, Parameter(alias="-n", show_default=False)] = None,
     start: Annotated[int | None, Parameter(name="--from", show_default=False)] = None,
@@ -253,13 +254,41 @@ def tail(
     """Print journal events of all sagas, in the order in which they became durable.
 
     Parameters:
+        filter: Only of sagas that fit; each is judged as it stood after the event.
         follow: Wait for what comes.
         last: So many of the newest events [default: 10].
         start: Go on after this position, which an earlier tail named.
     """
     from .tailing import tail as print_tail
 
-    return _await(print_tail(common, follow=follow, last=last, start=start))
+    return _await(print_tail(common, filter=filter, follow=follow, last=last, start=start))
+
+
+@app.command(group=LOOK)
+def top(
+    *,
+    since: str = "",
+    filter: str = "",
+    watch: Flag = False,
+    every: str = "1s",
+    common: Common = COMMON,
+) -> int:
+    """Print what became of sagas, by definition and version.
+
+    Shares are of the sagas that settled: that ended in the window, or stand in requires_manual since a moment of it.
+    BY HAND are those that stand there or ever stood there, were closed, or of which a person retried, resolved or
+    skipped something. Lengths are of those that ended: nearest rank, exact. FAILS MOST is the step that failed in
+    the most of them, mended or not. IN FLIGHT is now.
+
+    Parameters:
+        since: How far back the window reaches, such as 1h; always when left out.
+        filter: Only of sagas that fit.
+        watch: Draw them anew until interrupted.
+        every: How often.
+    """
+    from .figures import top as print_top
+
+    return _await(print_top(common, filter=filter, since=since, watch=watch, every=every))
 
 
 @app.command(group=LOOK)

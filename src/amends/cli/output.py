@@ -14,7 +14,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from rich.cells import cell_len
@@ -55,6 +56,18 @@ def write(lines: Iterable[Text]) -> None:
         for line in lines:
             console.print(line, soft_wrap=True)
     _put(captured.get() if _utf8() else captured.get().translate(_ASCII))
+
+
+@contextmanager
+def redrawn() -> Iterator[Callable[[list[Text]], None]]:
+    """A way to print lines in the place of those printed before; on no terminal, below them."""
+    if not sys.stdout.isatty():
+        yield write
+        return
+    from rich.live import Live
+
+    with Live(console=Console(file=sys.stdout, highlight=False, markup=False, emoji=False), auto_refresh=False) as live:
+        yield lambda lines: live.update(Text("\n").join(lines), refresh=True)
 
 
 def write_json(value: Any) -> None:

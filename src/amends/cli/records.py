@@ -10,11 +10,14 @@
     entry     {"seq", "at", "event", "step", "details": {}}: one event of a history
     reason    {"at", "seq", "step", "what", "because"}: one link of the chain that `why` prints, newest first
     tailed    {"position", "id", "name", "version"} and an entry: one event of any saga
+    figures   {"name", "version", "started", "in_flight", "settled", "completed", "compensated", "closed", "standing",
+               "by_hand", "completion_rate", "compensation_rate", "by_hand_rate", "p50_ms", "p95_ms", "p99_ms",
+               "failed_step", "failed", "failed_rate"}: one definition's version; rates from 0 to 1, null of none
     acted     {"id", "verb", "result": "applied" | "queued" | "refused", "status", "error"}
     started   {"id", "name", "status", "result", "cause", "errors": []}
 
-`list`, `history`, `tail`, `why`, and the verbs that take several ids print an array, or with `jsonl` one object a line.
-The others print one object. Statuses are words in lower case, times ISO 8601 in UTC with a `Z`, and what
+`list`, `history`, `tail`, `why`, `top`, and the verbs that take several ids print an array, or with `jsonl` one
+object a line. The others print one object. Statuses are words in lower case, times ISO 8601 in UTC with a `Z`, and what
 is not there is null, or "" for a text. Whole numbers of any size are exact.
 
 Rules of this file: pure; a view goes in, plain JSON comes out.
@@ -28,6 +31,7 @@ from typing import Any
 from ..runtime.tailing import TailEntry
 from ..runtime.views import HistoryEntry, SagaView, StepView
 from ..runtime.why import Reason
+from ..stores.figures import Figures
 from .remedies import Remedy
 from .words import iso
 
@@ -106,6 +110,22 @@ def tailed(of: TailEntry) -> Record:
 def reason(of: Reason) -> Record:
     """One link of a chain."""
     return {"at": iso(of.at), "seq": of.seq, "step": of.step, "what": of.what, "because": of.because}
+
+
+def figures(of: Figures) -> Record:
+    """One definition's version."""
+    counts = {
+        "name": of.name, "version": of.version, "started": of.started, "in_flight": of.in_flight,
+        "settled": of.settled, "completed": of.completed, "compensated": of.compensated, "closed": of.closed,
+        "standing": of.standing, "by_hand": of.by_hand,
+    }  # fmt: skip
+    rates = {
+        "completion_rate": of.share(of.completed), "compensation_rate": of.share(of.compensated),
+        "by_hand_rate": of.share(of.by_hand),
+    }  # fmt: skip
+    lengths = {"p50_ms": of.p50_ms, "p95_ms": of.p95_ms, "p99_ms": of.p99_ms}
+    failed = {"failed_step": of.failed_step, "failed": of.failed, "failed_rate": of.share(of.failed)}
+    return {**counts, **rates, **lengths, **failed}
 
 
 def _moment(at_ms: int) -> str | None:

@@ -21,7 +21,7 @@ from .subjects import looking_at
 _LAST = 10  # events that `tail` begins with when nothing is said
 
 
-async def tail(common: Common, *, follow: bool, last: int | None, start: int | None) -> int:
+async def tail(common: Common, *, filter: str, follow: bool, last: int | None, start: int | None) -> int:
     """Print journal events of all sagas as they land."""
     if follow and common.output == "json":
         raise UsageError("--follow never ends, and -o json prints one value: give -o jsonl", code="AM2553")
@@ -31,7 +31,7 @@ async def tail(common: Common, *, follow: bool, last: int | None, start: int | N
         raise UsageError("-n and --from are numbers from 0", code="AM2553")
     seen, gathered = start, []
     async with looking(common) as (orchestrator, _):
-        events = orchestrator.tail(after=start, last=_LAST if last is None else last, follow=follow)
+        events = orchestrator.tail(filter, after=start, last=_LAST if last is None else last, follow=follow)
         try:
             async for each in events:
                 if common.output == "json":

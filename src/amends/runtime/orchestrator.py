@@ -27,9 +27,10 @@ from ..core.transitions import SagaStatus
 from ..errors import Conflict, NotFound, StoreError, StoreUnavailable, UsageError
 from ..limits import PAGE_MAX
 from ..observe.bus import Bus, Notice, Subscription
-from ..policies.durations import milliseconds
+from ..policies.durations import Duration, milliseconds
 from ..stores.address import open_address
 from ..stores.base import GroupBy, Lease, Store
+from ..stores.figures import Figures
 from ..stores.owner import this_process
 from . import bundle
 from .actor import Actor
@@ -62,6 +63,7 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 History = list[HistoryEntry]  # inside the class, `list` is the verb
 Reasons = list[Reason]
+Figured = list[Figures]
 _POLL_S = 0.05
 _POLL_MAX_S = 1.0
 
@@ -360,16 +362,19 @@ class Orchestrator:
         self._check_open()
         return follow(self._reader, saga_id)
 
-    def tail(self, *, after: int | None = None, last: int = 0, follow: bool = False) -> AsyncIterator[TailEntry]:
-        """Journal events of all sagas, in the order in which they became durable.
+    def tail(
+        self, filter: str | Filter = "", *, after: int | None = None, last: int = 0, follow: bool = False
+    ) -> AsyncIterator[TailEntry]:
+        """Journal events of all sagas, in the order in which they became durable. Raises FilterError.
 
         Parameters:
+            filter: whose; each saga is judged as it stood after the event.
             after: a position to go on from: of the last entry that was seen, or 0 for the journal's beginning.
             last: without `after`, how many of the newest events to begin with.
             follow: wait for what comes, and never end.
         """
         self._check_open()
-        return Tail(self._store, self._reader).entries(after=after, last=last, follow=follow)
+        return Tail(self._store, self._reader, filter_of(filter)).entries(after=after, last=last, follow=follow)
 
     async def export(self, saga_id: str, *, payloads: bool = True) -> bytes:
         """One saga as a bundle (see `amends.runtime.bundle`), perhaps without its payloads. Raises NotFound."""
@@ -424,6 +429,13 @@ class Orchestrator:
         """
         self._check_open()
         return dict(await self._store.tally(self._which(filter, narrow), checked_groups(by)))
+
+    async def top(self, filter: str | Filter = "", *, since: Duration | None = None) -> Figured:
+        """What became of sagas within a time (None: ever), by definition and version. Raises FilterError."""
+        self._check_open()
+        now = self._clock.now_ms()
+        begin = 0 if since is None else now - milliseconds(since)
+        return await self._store.figures(filter_of(filter).at(now), since=begin)
 
     def _which(self, filter: str | Filter, narrow: Narrowing) -> Filter:
         return filter_of(filter, **narrow).at(self._clock.now_ms())

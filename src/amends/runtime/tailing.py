@@ -30,6 +30,7 @@ from .reading import Reader
 from .views import HistoryEntry, history_of, when
 
 _POLL_S = 0.2
+EVERYTHING = Filter()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +55,10 @@ class Tail:
 
     Parameters:
         reader: finds the structures that events speak of.
-        which: whose events; None for everybody's.
+        which: whose events; ages in it count from the event.
     """
 
-    def __init__(self, store: Store, reader: Reader, which: Filter | None = None) -> None:
+    def __init__(self, store: Store, reader: Reader, which: Filter = EVERYTHING) -> None:
         self._store = store
         self._reader = reader
         self._which = which
@@ -118,7 +119,7 @@ class Tail:
             before = before if before is not None and before.seq == row.seq - 1 else None
             summary = self._summaries[row.saga_id] = fold_row(before, _plain(row), self._paths)
             self._summaries.move_to_end(row.saga_id)
-            if self._which is None or matches(summary, self._which.at(max(summary.updated, 1))):
+            if matches(summary, self._which.at(max(summary.updated, 1))):
                 found += [
                     TailEntry(row.position, row.saga_id, summary.name, summary.version, entry)
                     for entry in await self._told(row, summary)

@@ -33,6 +33,7 @@ from msgspec import Struct
 
 from ..core.filters import Filter
 from ..core.summary import Summary
+from .figures import Figures
 
 GroupBy = Literal["name", "version", "status", "hold", "step"]
 GROUPS: tuple[GroupBy, ...] = get_args(GroupBy)  # what a tally groups by
@@ -241,3 +242,9 @@ class Store(Protocol):
 
     async def tally(self, which: Filter, by: Sequence[GroupBy]) -> Tally:
         """How many summaries match, by the values of these fields, sorted by them; brings the projection up first."""
+
+    async def figures(self, which: Filter, *, since: int) -> list[Figures]:
+        """What became of matching sagas, by name and version, as `figures.figures_of`; brings the projection up first.
+
+        A database computes them; it must not hand every summary out.
+        """

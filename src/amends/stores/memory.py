@@ -15,6 +15,7 @@ from ..core.filters import Filter
 from ..core.summary import Summary
 from ..errors import Conflict
 from .base import Batch, CommandRow, DefinitionRow, FrameRow, GroupBy, JournalRow, KeyRow, Lease, OpenRow, Owner, Tally
+from .figures import Figures, figures_of
 from .messages import exists_already, gap_before, lease_lost, other_definition, refuse_nul, store_closed
 from .owner import is_gone
 from .projection import Paths, fold_row, group_of, matches, paths_of
@@ -267,6 +268,11 @@ class MemoryStore:
         found = [summary for summary in self._summaries.values() if matches(summary, which)]
         groups = Counter(tuple(group_of(summary, field) for field in by) for summary in found)
         return sorted(groups.items())
+
+    async def figures(self, which: Filter, *, since: int) -> list[Figures]:
+        """What became of sagas, by definition and version."""
+        await self.project(limit=len(self._log))
+        return figures_of((summary for summary in self._summaries.values() if matches(summary, which)), since)
 
     # -- inside ----------------------------------------------------------------------------------
 

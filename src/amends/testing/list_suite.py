@@ -12,6 +12,7 @@ from ..core import events as e
 from ..core.filter_text import parse
 from ..core.filters import where
 from ..stores.base import Batch, FrameRow, Store
+from ..stores.figures import Figures
 from .journals import NOW, definition, folded, saga_frames, story
 from .store_stage import EVERYTHING, StoreStage, ids, leading
 
@@ -132,6 +133,27 @@ class ListSuite(StoreStage):
             ]
             assert await store.tally(where(name="trip"), ["hold"]) == [(("",), 2), (("paused",), 1), (("signal",), 1)]
             assert await store.tally(where(name="nobody"), ["status"]) == []
+
+        self.run(tmp_path, body)
+
+    def test_figures_are_counted_by_definition_and_version_within_a_time(self, tmp_path: Path) -> None:
+        async def body(store: Store) -> None:
+            await store.register([definition(), definition("order")])
+            assert await store.figures(EVERYTHING, since=0) == []
+            await store.commit(await leading(store), Batch(1, frames=story()))
+            order, trip = await store.figures(EVERYTHING, since=0)
+            assert order == Figures(
+                name="order", version=1, started=2, in_flight=2, standing=1, by_hand=1, failed_step="book", failed=1
+            )
+            assert trip == Figures(
+                name="trip", version=1, started=4, in_flight=2, completed=1, compensated=1,
+                p50_ms=2_000, p95_ms=5_000, p99_ms=5_000, failed_step="book", failed=1,
+            )  # fmt: skip
+            assert await store.figures(where(name="order"), since=0) == [order]
+            late = await store.figures(EVERYTHING, since=NOW + 4_000)
+            assert [(each.started, each.in_flight, each.settled) for each in late] == [(0, 2, 1), (0, 2, 1)]
+            assert late[1].compensated == 1
+            assert await store.figures(where(status=("completed",)), since=NOW + 4_000) == []
 
         self.run(tmp_path, body)
 

@@ -18,6 +18,7 @@ import msgspec
 from ...core.filters import Filter
 from ...core.summary import SHAPE, Summary, hold_of
 from ..base import CommandRow, DefinitionRow, FrameRow, GroupBy, JournalRow, KeyRow, Lease, OpenRow, Owner, Tally
+from ..figures import PERCENTS, Figures, counted
 from ..owner import is_gone
 from ..projection import Paths, fold_row, paths_of
 from .faults import when_opening, when_reading
@@ -33,6 +34,7 @@ _open_rows = msgspec.json.Decoder(list[OpenRow])
 _command_rows = msgspec.json.Decoder(list[tuple[int, str, str]])
 _tally = msgspec.json.Decoder(Tally)
 _summaries = msgspec.json.Decoder(list[Summary])
+_counts = msgspec.json.Decoder(list[list[Any]])
 
 
 class Folded(NamedTuple):
@@ -157,6 +159,30 @@ class Reader:
         sql = query("tally_summaries").replace("{groups}", grouping(by)).replace("{conditions}", text)
         with self._reading():
             return _tally.decode(db.execute(sql, values).fetchone()[0])
+
+    def figures(self, db: sqlite3.Connection, which: Filter, since: int) -> list[Figures]:
+        """What became of sagas, by definition and version: counts in one scan, lengths by their rank."""
+        text, values = conditions(which)
+        counts = query("select_figures").replace("{conditions}", text)
+        length = query("select_length").replace("{conditions}", text)
+        with self._reading():
+            db.execute("BEGIN")  # the counts and the lengths are of one moment
+            try:
+                ended, still_open, failed = map(
+                    _counts.decode, db.execute(counts, (since, *values, *values, *values)).fetchone()
+                )
+                lengths = {
+                    (name, version): [
+                        db.execute(
+                            length, (since, name, version, *values, found - (found * percent + 99) // 100)
+                        ).fetchone()[0]
+                        for percent in PERCENTS
+                    ]
+                    for name, version, found, *_ in ended
+                }
+            finally:
+                db.execute("COMMIT")
+        return counted(ended, lengths, still_open, failed)
 
     # -- inside ----------------------------------------------------------------------------------
 

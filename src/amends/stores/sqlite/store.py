@@ -15,6 +15,7 @@ from typing import TypeVar
 from ...core.filters import Filter
 from ...core.summary import Summary
 from ..base import Batch, CommandRow, DefinitionRow, FrameRow, GroupBy, JournalRow, KeyRow, Lease, OpenRow, Owner, Tally
+from ..figures import Figures
 from ..messages import refuse_nul, store_closed
 from .reader import Reader
 from .thread import ConnectionThread
@@ -175,6 +176,11 @@ class SQLiteStore:
         """How many summaries match, by the values of these fields; brings the projection up first."""
         await self._bring_up()
         return await self._read(lambda db: self._reader.tally(db, which, by))
+
+    async def figures(self, which: Filter, *, since: int) -> list[Figures]:
+        """What became of sagas, by definition and version; brings the projection up first."""
+        await self._bring_up()
+        return await self._read(lambda db: self._reader.figures(db, which, since))
 
     async def _bring_up(self) -> None:
         # Up to where the journal ends now, and no further: a busy writer must not hold a list up for ever.

@@ -36,6 +36,7 @@ from ...stores.base import (
     Owner,
     Tally,
 )  # fmt: skip
+from ...stores.figures import Figures
 from .loop import Machine
 
 if TYPE_CHECKING:
@@ -286,6 +287,9 @@ class StoreLink:
         if self._world.chance.fires("store.slow_journals"):
             await asyncio.sleep(self._world.chance.latency(0.3))  # what was read grows old meanwhile
         return rows
+
+    async def figures(self, which: Filter, *, since: int) -> list[Figures]:
+        return await self._ask("read", lambda: self._store.figures(which, since=since))
 
     async def journal(self, *, after: int, limit: int) -> list[JournalRow]:
         return await self._ask("read", lambda: self._store.journal(after=after, limit=limit))
