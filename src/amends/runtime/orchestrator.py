@@ -25,7 +25,6 @@ from ..core.ids import IdMaker
 from ..core.sealing import Sealing
 from ..core.transitions import SagaStatus
 from ..errors import Conflict, NotFound, StoreError, StoreUnavailable, UsageError
-from ..limits import PAGE_MAX
 from ..observe.bus import Bus, Notice, Subscription
 from ..policies.durations import Duration, milliseconds
 from ..stores.address import open_address
@@ -54,9 +53,9 @@ from .engine import Engine
 from .handle import Handle
 from .intake import apply, direction_of
 from .lease import Leader
-from .reading import Moment, Reader, has_outcome, outcome
+from .reading import Moment, Reader, has_outcome, listed, outcome
 from .tailing import Tail, TailEntry, follow
-from .views import HistoryEntry, SagaView, view_of_summary
+from .views import HistoryEntry, SagaView
 from .why import Reason, why
 
 In = TypeVar("In")
@@ -398,18 +397,8 @@ class Orchestrator:
             FilterError: the text is no filter. UsageError: no such status.
         """
         self._check_open()
-        which = self._which(filter, narrow)
-        before, left = "", limit
-        while left is None or left > 0:
-            page = await self._store.summaries(
-                which, before=before, limit=PAGE_MAX if left is None else min(left, PAGE_MAX)
-            )
-            for summary in page:
-                yield view_of_summary(summary)
-            if not page:
-                return
-            before = page[-1].saga_id
-            left = None if left is None else left - len(page)
+        async for view in listed(self._store, self._which(filter, narrow), limit):
+            yield view
 
     async def count(self, filter: str | Filter = "", **narrow: Unpack[Narrowing]) -> int:
         """How many sagas `list` with the same arguments would give. Raises FilterError, UsageError."""

@@ -12,7 +12,7 @@ structure stored with it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -21,6 +21,7 @@ import msgspec
 
 from ..core.definition import Saga
 from ..core.events import Frame, Started, decode_frame
+from ..core.filters import Filter
 from ..core.fold import fold_frame
 from ..core.graph import Graph, graph_from
 from ..core.places import path_of
@@ -30,9 +31,10 @@ from ..core.state import SagaState, giver_of, saga_result
 from ..core.summary import Summary, fold_summary
 from ..core.transitions import SagaStatus
 from ..errors import NotFound, SagaCompensated, SagaFailed, SagaRequiresManual, StoreUnusable, UsageError
+from ..limits import PAGE_MAX
 from ..stores.base import DefinitionRow, FrameRow, Store
 from .veil import veiled
-from .views import HistoryEntry, SagaView, history_of, view_of, when
+from .views import HistoryEntry, SagaView, history_of, view_of, view_of_summary, when
 
 Moment = int | datetime | None
 """A frame's number, an aware time, or None for now."""
@@ -146,6 +148,19 @@ class Reader:
         graph, redactions = await self.definition(summary.name, summary.version, summary.fingerprint, summary.saga_id)
         paths = partial(path_of, graph.paths, summary.blocks)
         return graph, veiled(frame, summary.saga_id, graph, paths, redactions, self._sealing)
+
+
+async def listed(store: Store, which: Filter, limit: int | None) -> AsyncIterator[SagaView]:
+    """The sagas that fit, newest first, page by page."""
+    before, left = "", limit
+    while left is None or left > 0:
+        page = await store.summaries(which, before=before, limit=PAGE_MAX if left is None else min(left, PAGE_MAX))
+        for summary in page:
+            yield view_of_summary(summary)
+        if not page:
+            return
+        before = page[-1].saga_id
+        left = None if left is None else left - len(page)
 
 
 def graph_of(row: DefinitionRow) -> Graph:
