@@ -1,6 +1,7 @@
 """Sagas built as `Graph`s directly, without functions or types, for tests of the kernel.
 
     graph(step("a", compensation=True), parallel(step("b"), [step("c"), wait("ok")]), step("p", pivot=True))
+    graph(first_of(step("card"), [step("hold"), step("invoice")]), each(step("ship"), limit=2), call("k", step("l")))
 
 Times are far apart on purpose: a backoff (one second) is much shorter than a sleep, that than a wait's timeout,
 that than a key's life, and that than the deadline. So a test can say "the next thing due" and know what it is.
@@ -54,6 +55,21 @@ def choose(*branches: list[Spec]) -> Spec:
     return Spec(Kind.CHOOSE, branches=list(branches))
 
 
+def each(*body: Spec, limit: int = 2, **flags: Any) -> Spec:
+    """A copy of the body for each item, at most `limit` of them at a time."""
+    return Spec(Kind.EACH, branches=[list(body)], flags=flags, tuning={"limit": limit})
+
+
+def call(name: str, *nodes: Spec) -> Spec:
+    """Another saga's nodes; its value is that of the last."""
+    return Spec(Kind.CALL, name, [list(nodes)])
+
+
+def first_of(*alternatives: Spec | list[Spec], name: str = "") -> Spec:
+    """Alternatives that are tried in turn."""
+    return Spec(Kind.FIRST_OF, name, [given if isinstance(given, list) else [given] for given in alternatives])
+
+
 def wait(name: str, *, timeout: bool = False, on_timeout: list[Spec] | None = None, signal: str = "") -> Spec:
     """A wait for a signal; its timeout turns back unless nodes are given."""
     branches = [] if on_timeout is None else [on_timeout]
@@ -67,8 +83,9 @@ def sleep(*, computed: bool = False) -> Spec:
 
 
 def graph(
-    *nodes: Spec, completed: list[Spec] | None = None, compensated: list[Spec] | None = None, deadline: bool = False
-) -> Graph:
+    *nodes: Spec, completed: list[Spec] | None = None, compensated: list[Spec] | None = None, deadline: bool = False,
+    result: int = -1,
+) -> Graph:  # fmt: skip
     """The compiled saga, indices in preorder as the compiler gives them."""
     building = _Building()
     root = building.sequence(list(nodes), -1, 0)
@@ -77,7 +94,7 @@ def graph(
     after_compensated = building.sequence(compensated, -1, 0) if compensated else -1
     saga = Graph(
         "saga", 1, tuple(n for n in building.nodes if n), tuple(building.policies), root, after_completed,
-        after_compensated, result=-1, deadline_ms=DEADLINE if deadline else 0,
+        after_compensated, result=result, deadline_ms=DEADLINE if deadline else 0, results=building.results,
     )  # fmt: skip
     return shaped(saga)
 
@@ -86,7 +103,9 @@ class _Building:
     def __init__(self) -> None:
         self.nodes: list[Node | None] = []
         self.policies: list[Policy] = []
+        self.results: dict[int, int] = {}
         self.follow_up = False
+        self.prefix = ""
 
     def sequence(self, specs: list[Spec], parent: int, position: int) -> int:
         return self.add(Spec(Kind.SEQUENCE), parent, position, specs)
@@ -97,16 +116,22 @@ class _Building:
         self.policies.append(
             Policy(**{name: getattr(UNTUNED, name) for name in Policy.__struct_fields__} | spec.tuning)
         )
+        around = self.prefix
+        path = around + (spec.name or f"{spec.kind.name.lower()}#{index}")
+        if spec.name and spec.kind in (Kind.CALL, Kind.FIRST_OF):
+            self.prefix = f"{path}/"
         children = []
         if specs is not None:
             children = [self.add(child, index, place) for place, child in enumerate(specs)]
-        elif spec.kind is Kind.PARALLEL:
+        elif spec.kind in (Kind.PARALLEL, Kind.EACH, Kind.FIRST_OF):
             for place, branch in enumerate(spec.branches):
                 child = self.add(branch[0], index, place) if len(branch) == 1 else self.sequence(branch, index, place)
                 children.append(child)
         else:
             children = [self.sequence(branch, index, place) for place, branch in enumerate(spec.branches)]
-        path = spec.name or f"{spec.kind.name.lower()}#{index}"
+        self.prefix = around
+        if spec.kind is Kind.CALL:
+            self.results[index] = children[0]
         self.nodes[index] = Node(
             index, spec.kind, path, parent, position, tuple(children), follow_up=self.follow_up, **spec.flags
         )

@@ -14,20 +14,32 @@ from amends.core.graph import Graph, Kind
 from amends.core.state import SagaState
 from tests.core.graphs import SLEEP
 
+EVERY = 60_000  # how often what was accepted is polled
+UNTIL = 10_000_000  # how long
+
 START = 1_700_000_000_000
 VALUE = Raw(b'"value"')
-INTENTS = {ev.ActionStarted: "", ev.ProbeStarted: "probe ", ev.CompensationStarted: "undo "}
+INTENTS = {
+    ev.ActionStarted: "",
+    ev.ProbeStarted: "probe ",
+    ev.CompensationStarted: "undo ",
+    ev.PollStarted: "poll ",
+}
 
 
 class Run:
-    """Drives the kernel as the runtime does: each call of `tell` is one frame."""
+    """Drives the kernel as the runtime does: each call of `tell` is one frame.
 
-    def __init__(self, graph: Graph, *, deaths_max: int = 100, branch: int = 0) -> None:
+    `branch` is the one that every CHOOSE takes, `items` is how many items each EACH has.
+    """
+
+    def __init__(self, graph: Graph, *, deaths_max: int = 100, branch: int = 0, items: int = 3) -> None:
         self.graph = graph
         self.state = SagaState(graph)
         self.state.deaths_max = deaths_max
         self.now = START
         self.branch = branch
+        self.items = items
         self.events: list[Event] = []
         self.calls: list[str] = []  # announced by the last frame
         self.frames: list[ev.Frame] = []
@@ -54,13 +66,25 @@ class Run:
             commands = decide(self.graph, state, self.now)
         self.frames.append(ev.Frame(ev.WIRE_VERSION, self.now, frame))
         self.events += frame
-        self.calls = [INTENTS[type(e)] + self.graph.nodes[e.node].path for e in frame if type(e) in INTENTS]
+        self.calls = [self._told(event) for event in frame if type(event) in INTENTS]
         return self
 
-    def _answer(self, node: int) -> Event:
-        if self.graph.nodes[node].kind is Kind.SLEEP:
-            return ev.SleepStarted(node, self.now + SLEEP)
-        return ev.BranchChosen(node, self.branch)
+    def _told(self, intent: Any) -> str:
+        undo = "undo " if getattr(intent, "undo", False) else ""
+        return INTENTS[type(intent)] + undo + self.state.path_of(intent.node)
+
+    def _answer(self, slot: int) -> Event:
+        state, node = self.state, self.state.nodes[slot]
+        match node.kind:
+            case Kind.SLEEP:
+                return ev.SleepStarted(slot, self.now + SLEEP)
+            case Kind.CALL:
+                return ev.CallEntered(slot, VALUE)
+            case Kind.EACH:
+                items = [Raw(b"%d" % number) for number in range(self.items)]
+                body, limit = node.children[0], state.policy_of(slot).limit
+                return ev.ItemsListed(slot, items, limit, len(state.slots), body, self.graph.sizes[body])
+        return ev.BranchChosen(slot, self.branch)
 
     def wait(self, ms: int = 0) -> Run:
         """Let so much time pass; without a number, until what is due next."""
@@ -106,10 +130,10 @@ class Run:
 
 
 class Node:
-    """What one step of a run does."""
+    """What one step of a run does; by its path, `a[1]` for an item's."""
 
     def __init__(self, run: Run, path: str) -> None:
-        self.run, self.index = run, run.graph.find(path)
+        self.run, self.index = run, run.state.find(path)
         assert self.index >= 0, path
 
     @property
@@ -138,7 +162,7 @@ class Node:
 
     def raises_again(self) -> Run:
         """Fail all of its two attempts."""
-        return self.raises().wait().node(self.run.graph.nodes[self.index].path).raises()
+        return self.raises().wait().node(self.run.state.path_of(self.index)).raises()
 
     def poison(self) -> Run:
         return self.run.tell(ev.StepParked(self.index, "poison", "does not decode"))
@@ -154,6 +178,20 @@ class Node:
 
     def probe_fails(self) -> Run:
         return self.run.tell(ev.ProbeFailed(self.index, "500"))
+
+    def accepted(self, poll: str = "ask", *, until: int = UNTIL) -> Run:
+        """It was taken, and is not done; without a poll it is asked by calling it again."""
+        now = self.run.now
+        return self.run.tell(ev.ActionAccepted(self.index, now + EVERY, now + until, EVERY, poll))
+
+    def pending(self, *, error: str = "") -> Run:
+        """A poll of its action, or of its compensation, said that it is not done, or failed."""
+        undo = self.status == "undo_polling"
+        return self.run.tell(ev.PollPending(self.index, self.run.now + EVERY, EVERY, undo, error))
+
+    def undo_accepted(self, poll: str = "ask", *, until: int = UNTIL) -> Run:
+        now = self.run.now
+        return self.run.tell(ev.CompensationAccepted(self.index, now + EVERY, now + until, EVERY, poll))
 
     def undone(self) -> Run:
         return self.run.tell(ev.CompensationSucceeded(self.index))
