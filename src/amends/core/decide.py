@@ -55,7 +55,7 @@ def decide(graph: Graph, state: SagaState, now: int) -> list[Command]:
     if state.failing is not None:
         return [state.failing]
     if state.alternatives:
-        return list(state.alternatives.values())
+        return _given_up(state)
     if _deadline_is_over(state, now):
         return [ev.DeadlinePassed()]
     if state.status is SagaStatus.REQUIRES_MANUAL and (state.active or not (state.stuck or state.walk_done)):
@@ -70,6 +70,12 @@ def decide(graph: Graph, state: SagaState, now: int) -> list[Command]:
         if not commands:
             return _beginnings(state, now) or _rest(state)
     return _what_settles(commands) if commands else _rest(state)
+
+
+def _given_up(state: SagaState) -> list[Command]:
+    """The alternatives that failed; of one within another only the outer, which takes the inner with it."""
+    failed = state.alternatives
+    return [failed[index] for index in failed if not any(around in failed for around in state.around(index))]
 
 
 _GOES_ON = frozenset(

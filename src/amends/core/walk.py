@@ -217,6 +217,7 @@ def undo(state: SagaState, index: int) -> bool:
         return slot.status is not _S.TIMED_OUT or not node.children or undo(state, node.children[0] + shift)
     if kind is Kind.EACH:
         slot.remaining = 0
+        slot.cursor = 0 if slot.block is None else slot.block.count  # an earlier walk may have broken off at an item
         return _undo_items(state, slot)
     if kind is Kind.SLEEP or slot.status not in (_S.SUCCEEDED, _S.FAILED):
         return True
