@@ -313,7 +313,7 @@ def _give_up(state: SagaState, index: int, slot: Slot, policy: Policy, now: int)
 def _park_reason(state: SagaState, slot: Slot, policy: Policy, now: int) -> str:
     if key_expired(policy, slot, now):
         return "key_expired"
-    if slot.refused:
+    if slot.refused and not 0 < slot.poll_until <= now:  # else nobody refused: it was waited for as long as asked
         return "rejected"
     if state.deadline and not slot.unknown:
         return "deadline"

@@ -323,7 +323,7 @@ def _resolved(state: SagaState, event: ev.Resolved) -> None:
         succeed(state, index, slot, event.result, "Resolved:done")
     elif state.committed:
         slot.unknown = slot.refused = slot.rejected = False
-        slot.deaths = 0
+        slot.deaths = slot.poll_until = 0
         slot.forced = not state.nodes[index].best_effort  # which its policy may end here
         state.move(index, slot, "Resolved:failed")
     else:

@@ -87,7 +87,9 @@ def _action_rejected(state: SagaState, event: ev.ActionRejected) -> None:
 
 
 def _action_not_sent(state: SagaState, event: ev.ActionNotSent) -> None:
-    _attempt_over(state, event.node, "ActionNotSent", event.error)
+    slot = _attempt_over(state, event.node, "ActionNotSent", event.error)
+    if slot.poll_until:  # it was to ask about an earlier call, which was accepted and may take effect
+        _became_unknown(state, event.node, slot)
 
 
 def _became_unknown(state: SagaState, index: int, slot: Slot) -> None:
@@ -162,6 +164,8 @@ def _step_parked(state: SagaState, event: ev.StepParked) -> None:
         slot.calls -= 1
         if not slot.calls:
             slot.first_at = 0  # and so its key was never used
+        elif slot.poll_until:  # nor could what was accepted be asked about
+            slot.unknown = not node.read_only
     state.move(index, slot, "StepParked")
     slot.reason = event.reason
     if state.turned(index):
@@ -205,40 +209,33 @@ def _accepted(state: SagaState, index: int, event: ev.ActionAccepted | ev.Compen
 
 
 def _action_accepted(state: SagaState, event: ev.ActionAccepted) -> None:
-    index = event.node
-    slot = _accepted(state, index, event)
-    if slot.late is not None or not (state.turned(index) and not state.nodes[index].follow_up):
-        _end_of_attempt(state, index, slot, "ActionAccepted")
-        if slot.status is _S.ACCEPTED:
-            state.due[index] = event.due
-    else:
-        _unfinished(state, index, slot, "ActionAccepted:back")
-
-
-def _unfinished(state: SagaState, index: int, slot: Slot, event: str) -> None:
-    """The saga turned back, and what was accepted may yet take effect."""
-    slot.unknown = not state.nodes[index].read_only
-    state.move(index, slot, event)
+    slot = _accepted(state, event.node, event)
+    slot.attempts = 0  # the policy counts what fails in a row
+    _not_done(state, event.node, slot, "ActionAccepted", event.due)
 
 
 def _compensation_accepted(state: SagaState, event: ev.CompensationAccepted) -> None:
     slot = _accepted(state, event.node, event)
+    slot.undo_attempts = 0
     state.move(event.node, slot, "CompensationAccepted")
     state.due[event.node] = event.due
 
 
+def _not_done(state: SagaState, index: int, slot: Slot, event: str, due: int) -> None:
+    """It was accepted, and is asked after once more; unless the time of asking is over: then it is unknown."""
+    undo = slot.status is _S.UNDO_POLLING
+    asks_on = undo or slot.late is not None or state.nodes[index].follow_up
+    if asks_on or not (state.deadline_passed or state.turned(index)):
+        _end_of_attempt(state, index, slot, event)
+        if slot.status in (_S.ACCEPTED, _S.UNDO_ACCEPTED):
+            state.due[index] = due
+    else:
+        slot.unknown = not state.nodes[index].read_only
+        state.move(index, slot, f"{event}:given_up")
+
+
 def _poll_started(state: SagaState, event: ev.PollStarted) -> None:
     state.move(event.node, state.slot(event.node), "PollStarted")
-
-
-def _poll_over(state: SagaState, index: int, event: str, due: int) -> None:
-    slot = state.slot(index)
-    if slot.status is _S.POLLING and state.turned(index) and not state.nodes[index].follow_up and slot.late is None:
-        _unfinished(state, index, slot, f"{event}:back")
-        return
-    _end_of_attempt(state, index, slot, event)
-    if slot.status in (_S.ACCEPTED, _S.UNDO_ACCEPTED):
-        state.due[index] = due
 
 
 def _poll_pending(state: SagaState, event: ev.PollPending) -> None:
@@ -254,12 +251,13 @@ def _poll_pending(state: SagaState, event: ev.PollPending) -> None:
             slot.undo_error = event.error
         else:
             slot.error = event.error
-    _poll_over(state, event.node, "PollPending", event.due)
+    _not_done(state, event.node, slot, "PollPending", event.due)
 
 
 def _poll_cut(state: SagaState, event: ev.PollCut) -> None:
-    state.slot(event.node).deaths += event.cause == "crash"
-    _poll_over(state, event.node, "PollCut", event.due)
+    slot = state.slot(event.node)
+    slot.deaths += event.cause == "crash"
+    _not_done(state, event.node, slot, "PollCut", event.due)
 
 
 # --- probes --------------------------------------------------------------------------------------
