@@ -24,6 +24,7 @@ FILTER_CHARS_MAX = 4_000  # the text of a filter
 FILTER_TERMS_MAX = 50  # terms of a filter
 FILTER_VALUES_MAX = 100  # alternatives of all its terms together
 PAGE_MAX = 1_000  # rows one page of a list holds
+ATOMIC_MS_MAX = 5_000  # one atomic call, which holds the database's only write lock
 BATCH_FRAMES_MAX = 4_096  # frames of one group commit
 TAIL_PAGE_FRAMES = 500  # frames that `tail` reads at a time
 TAIL_SAGAS_KEPT = 10_000  # sagas whose line `tail` remembers, for its filter

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pytest
 
 from amends import Retry, Saga, UsageError, step
-from amends.errors import StoreUnavailable
+from amends.errors import LeaseLost, StoreUnavailable
 from amends.stores.memory import MemoryStore
 from tests.runtime.stage import ignore_cancellation, scene, until
 
@@ -204,3 +204,15 @@ def test_a_memory_store_is_free_again_after_its_orchestrator_closed():
             return orchestrator.leading
 
     assert asyncio.run(life()) and asyncio.run(life())
+
+
+@pytest.mark.parametrize("turns", range(5))
+@scene
+async def test_closing_in_the_moment_in_which_the_lease_is_lost_comes_to_an_end(ground, turns):
+    orchestrator = await ground.orchestrator().__aenter__()
+    await asyncio.sleep(0)
+    orchestrator._leader.engine.fail(LeaseLost("another one has it"))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    await asyncio.wait_for(orchestrator.close(), 5)
+    assert not orchestrator.leading

@@ -64,12 +64,14 @@ class Call:
         is_async: whether it returns a coroutine; the runtime runs others in a thread.
         where: 'saga "x", step "y", action', for messages.
         wired: one entry for each parameter that is given.
+        connection: for an atomic function, the type of the connection that it takes as a resource.
     """
 
     function: Callable[..., Any]
     is_async: bool
     where: str
     wired: tuple[Argument, ...]
+    connection: type | None = None
 
     def arguments(
         self,

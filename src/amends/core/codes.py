@@ -29,6 +29,8 @@ Wiring, AM12xx
     AM1211  a resource is no class, no checkable Protocol, declared twice, or has the input's type
     AM1212  a call's input is not of the called saga's type
     AM1213  the alternatives of a first_of give different types
+    AM1220  a function that is not atomic asks for the store's connection
+    AM1221  an atomic step does not ask for the store's connection
 Pivot, AM13xx
     AM1301  two pivots on one path
     AM1302  a pivot below the top level
@@ -42,6 +44,8 @@ Options, AM14xx
     AM1403  `on_unknown` is none of its three values
     AM1404  options that contradict each other
     AM1405  a read-only step has something to undo or to probe
+    AM1410  an atomic function is a coroutine function
+    AM1411  an atomic step has a probe
 Calls, AM20xx (those of the runtime stand there)
     AM2001  a length of time is no duration
     AM2002  a `Retry` has a value out of range

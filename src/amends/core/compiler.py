@@ -75,6 +75,9 @@ def compile_saga(
         result=explicit if explicit >= 0 else last_value(tree.drafts, tree.root),
         deadline_ms=deadline_ms,
         results=tree.results,
+        atomic=tuple(
+            draft.index for draft in tree.drafts if isinstance(draft.source, Step) and draft.source.options.atomic
+        ),
     )
     graph = shaped(msgspec.structs.replace(graph, fingerprint=fingerprint_of(graph)))
     steps = {draft.path: draft.source for draft in tree.drafts if isinstance(draft.source, Step)}

@@ -93,8 +93,10 @@ def _action_not_sent(state: SagaState, event: ev.ActionNotSent) -> None:
 
 
 def _became_unknown(state: SagaState, index: int, slot: Slot) -> None:
-    # A read-only step has no effect, so nothing about it can be unknown.
-    if slot.status is _S.SETTLING and not state.nodes[index].read_only:
+    # A read-only step has no effect, so nothing about it can be unknown. An atomic one took effect
+    # together with the frame that says so, or not at all.
+    node = state.nodes[index]
+    if slot.status is _S.SETTLING and not node.read_only and node.index not in state.graph.atomic:
         slot.unknown = True
 
 

@@ -91,7 +91,8 @@ class Graph(Struct, frozen=True):
     `root` is the forward SEQUENCE; `after_completed` and `after_compensated` are the SEQUENCEs of
     the follow-up steps, -1 when there are none. `result` is the index of the node whose value is
     the saga's result, -1 when the result is None; for a container it is resolved when the saga
-    ends (`last value of the taken branch`). `results` says the same of each CALL.
+    ends (`last value of the taken branch`). `results` says the same of each CALL;
+    `atomic` are the steps that commit with their own frame.
 
     `paths`, `sizes` (how many nodes a subtree has) and `first_of` (the nearest FIRST_OF around a
     node, -1 for none; empty when the graph has none) follow from the nodes: `shaped` adds them.
@@ -108,6 +109,7 @@ class Graph(Struct, frozen=True):
     deadline_ms: int = 0
     fingerprint: str = ""
     results: dict[int, int] = {}
+    atomic: tuple[int, ...] = ()
     paths: tuple[str, ...] = ()
     sizes: tuple[int, ...] = ()
     first_of: tuple[int, ...] = ()
@@ -152,6 +154,7 @@ class Structure(Struct, frozen=True, omit_defaults=True):
     after_compensated: int
     result: int
     results: tuple[tuple[int, int], ...] = ()
+    atomic: tuple[int, ...] = ()
 
 
 _encoder = msgspec.json.Encoder(order="deterministic")
@@ -169,6 +172,7 @@ def structure_of(graph: Graph) -> bytes:
             graph.after_compensated,
             graph.result,
             tuple(sorted(graph.results.items())),
+            atomic=graph.atomic,
         )
     )
 
@@ -197,6 +201,6 @@ def graph_from(stored: bytes, fingerprint: str) -> Graph:
     policies = tuple(Policy() for _ in it.nodes)
     graph = Graph(
         it.name, it.version, it.nodes, policies, it.root, it.after_completed, it.after_compensated, it.result,
-        0, fingerprint, dict(it.results),
+        0, fingerprint, dict(it.results), it.atomic,
     )  # fmt: skip
     return shaped(graph)

@@ -72,6 +72,7 @@ class Options:
     best_effort: bool
     on_unknown: OnUnknown
     key_ttl_ms: int
+    atomic: bool
 
 
 class Attacher(Protocol):
@@ -177,7 +178,7 @@ class Step(Generic[P, R, T_co]):
             retry: how often, and how far apart, it is tried.
 
         Raises:
-            DefinitionError: AM1108 to AM1110, AM1401, AM1402, AM1405.
+            DefinitionError: AM1108 to AM1110, AM1401, AM1402, AM1405, AM1411.
         """
         if function is not None:
             return self._attach("probe", function, calling_frame(), timeout, retry)
@@ -207,6 +208,11 @@ class Step(Generic[P, R, T_co]):
             raise DefinitionError(
                 f"{where}: it has a {what} ({present.function.name}) already; make one function of the two",
                 code="AM1109",
+            )
+        if self.options.atomic and what == "probe":
+            raise DefinitionError(
+                f"{where}: it is atomic, so its outcome is never unknown and there is nothing to find; drop the probe",
+                code="AM1411",
             )
         if self.options.read_only:
             raise DefinitionError(
@@ -252,6 +258,7 @@ def step(
     best_effort: bool = ...,
     on_unknown: OnUnknown = ...,
     key_ttl: Duration | None = ...,
+    atomic: bool = ...,
 ) -> StepMaker: ...
 def step(
     function: Callable[..., Any] | None = None,
@@ -267,6 +274,7 @@ def step(
     best_effort: bool = False,
     on_unknown: OnUnknown = "undo",
     key_ttl: Duration | None = None,
+    atomic: bool = False,
 ) -> Any:
     """Make a step of a function; usable bare and with options.
 
@@ -281,6 +289,9 @@ def step(
         best_effort: when it does not succeed the saga passes it, its result None.
         on_unknown: what follows an outcome that stays unknown: "undo", "park" or "retry".
         key_ttl: how long its participant remembers the idempotency key; None for ever.
+        atomic: it writes to the store's own database, on the `sqlite3.Connection` that it takes, and those
+            writes and its frame of the journal are one transaction. It is a plain `def`, and short: it
+            holds the database's only write lock, and is cut after `limits.ATOMIC_MS_MAX`.
 
     Raises:
         DefinitionError: AM1101, AM1108, AM14xx.
@@ -296,6 +307,7 @@ def step(
         best_effort,
         on_unknown,
         0 if key_ttl is None else length(key_ttl, f"{shown}: key_ttl="),
+        atomic,
     )
     _check_options(options, shown)
     if function is not None:
@@ -353,6 +365,12 @@ def _made(function: Callable[..., Any], name: str | None, options: Options, fram
             code="AM1108",
         )
     action = examine(function, "a step", frame)
+    if options.atomic and action.is_async:
+        raise DefinitionError(
+            f'step "{name or action.name}": atomic=True and `async def`: it runs inside one transaction, where nothing '
+            f"can be awaited; write a plain `def`",
+            code="AM1410",
+        )
     own = name or action.name
     if name is None and (not own or own == "<lambda>"):
         raise DefinitionError(f"{function!r} has no name to be a path; write step(name=...)", code="AM1108")
@@ -379,16 +397,23 @@ def _check_options(options: Options, shown: str) -> None:
         raise DefinitionError(
             f'{shown}: on_unknown={options.on_unknown!r} is none of "undo", "park", "retry"', code="AM1403"
         )
-    told = [name for name in ("read_only", "pivot", "retriable", "best_effort") if getattr(options, name)]
+    told = [name for name in ("read_only", "pivot", "retriable", "best_effort", "atomic") if getattr(options, name)]
     for first, second, why in (
         ("read_only", "pivot", "what has no effect is no point of no return"),
         ("pivot", "best_effort", "the point of no return cannot be passed over"),
         ("pivot", "retriable", "the pivot decides, and what is retried until it succeeds comes after it"),
         ("retriable", "best_effort", "one is retried until it succeeds, the other is passed over"),
+        ("read_only", "atomic", "what writes nothing needs no transaction"),
     ):
         if first in told and second in told:
             raise DefinitionError(f"{shown}: {first}=True and {second}=True: {why}; keep one", code="AM1404")
     if options.best_effort and options.on_unknown == "park":
         raise DefinitionError(
             f'{shown}: best_effort=True passes what is unknown, on_unknown="park" stops at it; keep one', code="AM1404"
+        )
+    if options.atomic and (options.on_unknown != "undo" or options.key_ttl_ms):
+        raise DefinitionError(
+            f"{shown}: atomic=True: its outcome is never unknown, and no participant has to remember its key; "
+            f"drop {'on_unknown=' if options.on_unknown != 'undo' else 'key_ttl='}",
+            code="AM1404",
         )

@@ -8,6 +8,7 @@ The first that fits:
   4. the saga's input (in a `call`, the call's), by its type, or for a parameter without annotation;
   5. the result of the one earlier step, wait, call or first_of that gives exactly that type (unless plain);
   6. a resource, by its type.
+An atomic function's `sqlite3.Connection` comes before all but the `Context`: it is the store's.
 A parameter that nothing fits keeps its default; without one it is a `DefinitionError`.
 
 *Earlier* means: assigned on some path that leads here; a sibling branch of a `parallel` is not, nor what
@@ -26,7 +27,7 @@ from typing import Any, Union, get_args, get_origin
 
 from ..errors import DefinitionError
 from .accepted import without_accepted
-from .annotations import NONE, Annotation, admits_none, bare, is_plain, same_kind, text
+from .annotations import NONE, Annotation, admits_none, bare, is_connection, is_plain, same_kind, text
 from .calls import Argument, Binding, Call, Source
 from .codec import Codec, Codecs
 from .context import Context
@@ -68,6 +69,7 @@ class _Role:
     where: str
     own: int = -1  # the step whose own result may be read: set for compensations
     context: bool = True  # whether a Context can be had
+    atomic: bool = False  # whether the store's connection can be had
 
 
 def wire(
@@ -180,11 +182,18 @@ class _Wiring:
         where = f'saga "{self.tree.saga}", step "{draft.path}"'
         declared = without_accepted(step.action.returns(self.names, where))
         payload = self._codec(declared, f"{where}, its result")
-        action = self._call(step.action, _Role(f"{where}, action"))
+        atomic = step.options.atomic
+        action = self._call(step.action, _Role(f"{where}, action", atomic=atomic))
+        if atomic and action.connection is None:
+            raise DefinitionError(
+                f"{where}: atomic=True, but it takes no sqlite3.Connection, and so has nothing to write with; add a "
+                f"parameter `db: sqlite3.Connection`, or drop atomic=True",
+                code="AM1221",
+            )
         probe = self._call(step.prober.function, _Role(f"{where}, probe")) if step.prober else None
         compensation = None
         if step.undo and not draft.follow_up:
-            role = _Role(f"{where}, compensation", own=draft.index)
+            role = _Role(f"{where}, compensation", own=draft.index, atomic=atomic)
             compensation = self._call(step.undo.function, role, Assigned(draft.index, draft.name, declared, True))
         self.bindings[draft.index] = Binding(action, compensation, probe, payload=payload, rejects=step.options.rejects)
         self._assign(draft, _Value(declared, certain=not step.options.best_effort))
@@ -355,7 +364,7 @@ class _Wiring:
                 f"annotate the other ones, or name them after the steps whose results they take",
                 code="AM1204",
             )
-        return Call(function.call, function.is_async, role.where, tuple(wired))
+        return Call(function.call, function.is_async, role.where, tuple(wired), _connection(wired, function, role))
 
     def _argument(self, parameter: Parameter, role: _Role, own: Assigned | None) -> Argument | None:
         """The source of one parameter, by the first rule that fits; None when it keeps its default."""
@@ -366,6 +375,8 @@ class _Wiring:
             return self._context(name, role, where)
         if wanted is Refusals:
             return Argument(name, Source.REFUSALS)
+        if is_connection(wanted) and (role.atomic or wanted not in self.resources):
+            return self._connection(name, wanted, role, where)
         if own is not None and name == own.name:
             return self._result(parameter, own, where, Source.OWN_RESULT)
         found = self.scope.named(name)
@@ -423,6 +434,15 @@ class _Wiring:
                 code="AM1210",
             )
         return Argument(name, Source.CONTEXT)
+
+    def _connection(self, name: str, wanted: Annotation, role: _Role, where: str) -> Argument:
+        if not role.atomic:
+            raise DefinitionError(
+                f"{where}: the store's connection is handed to the action and the compensation of an atomic step only; "
+                f"write step(atomic=True), or declare a connection of your own with Saga(resources=[...])",
+                code="AM1220",
+            )
+        return Argument(name, Source.RESOURCE, resource=wanted)
 
     def _result(self, parameter: Parameter, found: Assigned, where: str, source: Source = Source.RESULT) -> Argument:
         """A parameter that takes the result `found`, by name or by type."""
@@ -517,7 +537,8 @@ class _Wiring:
                     continue
             where = f'saga "{self.tree.saga}", {what}'
             for parameter in function.parameters(self.names, where):
-                if bare(parameter.annotation) not in (Context, Refusals):
+                kind = bare(parameter.annotation)
+                if kind not in (Context, Refusals) and not is_connection(kind):
                     return parameter.annotation if parameter.annotated else Any
             break
         return Any
@@ -551,6 +572,20 @@ class _Wiring:
                     f"{where} holds {resource.__name__}, which is also the input's type; say the input's with input=",
                     code="AM1211",
                 )
+
+
+def _connection(wired: list[Argument], function: Function, role: _Role) -> type | None:
+    """The type of the store's connection, when this atomic function takes it."""
+    found = next((argument.resource for argument in wired if is_connection(argument.resource)), None)
+    if found is None or not role.atomic:
+        return None
+    if function.is_async:
+        raise DefinitionError(
+            f"{role.where}: it takes the store's connection and is `async def`: it runs inside one transaction, where "
+            f"nothing can be awaited; write a plain `def`",
+            code="AM1410",
+        )
+    return found
 
 
 def _shown(parameter: Parameter) -> str:

@@ -49,8 +49,9 @@ class Actor:
     """
 
     __slots__ = (
-        "_armed", "_due_on_disk", "_timer", "calls", "correlation", "dead", "durable_seq", "engine", "holder",
-        "news", "outcome_known", "running", "saga", "saga_id", "state", "stragglers", "visitors", "written",
+        "_armed", "_due_on_disk", "_held_back", "_moving", "_timer", "calls", "correlation", "dead", "durable_seq",
+        "engine", "holder", "news", "outcome_known", "running", "saga", "saga_id", "state", "stragglers", "visitors",
+        "written",
     )  # fmt: skip
 
     def __init__(self, engine: Engine, saga: Saga[Any, Any], state: SagaState) -> None:
@@ -70,6 +71,8 @@ class Actor:
         self.dead = False
         self.holder = ""  # the saga that has the start key, when this one was refused
         self.outcome_known = state.ended  # an end is durable
+        self._held_back: list[tuple[list[Event], int, KeyRow | None]] | None = None  # turns, while it holds still
+        self._moving: list[asyncio.Future[None]] = []  # who waits until it moves again
         self._timer: Timer | None = None
         self._armed = 0
         self._due_on_disk = -1 if state.seq else 0  # -1: taken up from its journal, and the open row is not known
@@ -85,6 +88,9 @@ class Actor:
             key: the start key's row, for a saga's first frame.
         """
         if self.dead:
+            return
+        if self._held_back is not None:
+            self._held_back.append((happened, command, key))
             return
         state = self.state
         now = self.engine.clock.now_ms()
@@ -185,6 +191,52 @@ class Actor:
                 future.set_result(None)
         self.written.clear()
 
+    # --- while an atomic call writes a frame by itself -----------------------------------------------
+
+    def hold_still(self) -> None:
+        """Hand no frame over until `go_on`: an atomic call writes the one that comes next by itself."""
+        self._held_back = []
+
+    def wrote_itself(self, at: int, events: list[Event]) -> None:
+        """An atomic call's frame has landed: fold it, and go on."""
+        if self.dead:
+            return
+        self.state.at = at
+        self.state.seq += 1
+        try:
+            for event in events:
+                fold(self.state, event)
+        except Exception as error:
+            self.dead = True
+            self.engine.broke(self, error)
+            return
+        self.durable(at, events)
+        self.go_on([])
+
+    def go_on(self, happened: list[Event]) -> None:
+        """What happened at last, as a turn; then those that were held back."""
+        held_back, self._held_back = self._held_back or [], None
+        self.turn(happened)
+        for waited, command, key in held_back:
+            self.turn(waited, command=command, key=key)
+        moving, self._moving = self._moving, []
+        for future in moving:
+            if not future.done():
+                future.set_result(None)
+
+    async def moves(self) -> None:
+        """Wait while it holds still: what is decided on its state must be folded into that very state.
+
+        Raises:
+            StoreError: it will not move any more.
+        """
+        while self._held_back is not None and not self.dead:
+            future: asyncio.Future[None] = self.engine.loop.create_future()
+            self._moving.append(future)
+            await future
+        if self.dead:
+            raise self.engine.answer()
+
     # --- who waits ---------------------------------------------------------------------------------
 
     def landed(self) -> asyncio.Future[None]:
@@ -230,6 +282,7 @@ class Actor:
                 future.set_exception(error)
         self.written.clear()
         self._tell_news()
+        self.go_on([])
         for call in list(self.running.values()):
             call.give_up("lease")
 

@@ -16,7 +16,7 @@ from ..core.sealing import Sealing
 from ..core.transitions import SagaStatus
 from ..errors import DefinitionError, PayloadError, UsageError
 from ..limits import CORRELATION_CHARS_MAX, CORRELATION_ENTRIES_MAX, KEY_CHARS_MAX, REASON_CHARS_MAX
-from ..stores.base import GROUPS, GroupBy
+from ..stores.base import GROUPS, GroupBy, Store, Transacting
 from .commands import Command
 from .settings import Settings
 
@@ -51,6 +51,20 @@ def by_type(resources: Iterable[object], sagas: Iterable[Saga[Any, Any]]) -> dic
                 )
             found[kind] = fitting[0]
     return found
+
+
+def check_atomic(store: Store, sagas: Iterable[Saga[Any, Any]]) -> None:
+    """Raise UsageError for atomic steps that the store's database cannot serve."""
+    if isinstance(store, Transacting):
+        return
+    for saga in sagas:
+        steps = ", ".join(saga.graph.nodes[index].path for index in saga.graph.atomic)
+        if steps:
+            raise UsageError(
+                f"saga {saga.name} has atomic steps ({steps}), and the store {store.address} has no database that "
+                f"they could write to; give the orchestrator a file, sqlite:///...",
+                code="AM2026",
+            )
 
 
 def settings_of(given: dict[str, Any]) -> Settings:

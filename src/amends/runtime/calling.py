@@ -19,7 +19,9 @@ from ..core.events import Event
 from ..core.seen import Seen
 from ..core.verbs import late_success
 from ..errors import AmendsError, NotSent, PayloadError, Rejected, UsageError
+from ..limits import ATOMIC_MS_MAX
 from ..policies.durations import human
+from . import atomic
 from .executor import ACTION, COMPENSATION, COMPENSATION_POLL, POLL, POLLS, PROBE, Call, NotBegun
 from .polling import accepted, pending, polled
 from .texts import error_text
@@ -40,14 +42,17 @@ async def make(actor: Actor, call: Call) -> None:
         except asyncio.CancelledError:
             if not call.given_up:
                 raise
-            _no_straggler(actor, call)
+            no_straggler(actor, call)
             return  # given up before it was made; answered for already
         if actor.engine.executor.too_late:
             actor.engine.executor.submit(call)  # the lease's margin went by while we waited: begin it later, or never
             return
-    prepared = (call.op == ACTION and _instead(actor, call)) or _prepare(actor, call)
+    prepared = (call.op == ACTION and instead(actor, call)) or _prepare(actor, call)
     if isinstance(prepared, Event):
         _answer(actor, call, prepared)
+        return
+    if prepared[0].connection is not None:
+        await atomic.make(actor, call, prepared)
         return
     function, args, kwargs, timeout = prepared
     engine = actor.engine
@@ -75,7 +80,7 @@ async def make(actor: Actor, call: Call) -> None:
 def _answer(actor: Actor, call: Call, event: Event) -> None:
     """Fold the outcome, unless the call was given up, and so answered for."""
     if call.given_up:
-        _no_straggler(actor, call)
+        no_straggler(actor, call)
     else:
         actor.running.pop(call.node, None)
         actor.turn([event])
@@ -83,7 +88,7 @@ def _answer(actor: Actor, call: Call, event: Event) -> None:
 
 async def _late(actor: Actor, call: Call, event: Event) -> None:
     """A call that was given up has ended: only a success still matters."""
-    _no_straggler(actor, call)
+    no_straggler(actor, call)
     if actor.dead:
         return
     if call.op != ACTION or not isinstance(event, ev.ActionSucceeded):
@@ -92,12 +97,14 @@ async def _late(actor: Actor, call: Call, event: Event) -> None:
     try:
         # The saga may have left memory since, and come back as another actor.
         async with actor.engine.visit(actor.saga_id) as present:
+            await present.moves()
             present.turn(late_success(present.state, call.node, event.result))
     except AmendsError as error:
         _log.warning("a late success of saga %s, step %s is lost: %s", actor.saga_id, call.node, error)
 
 
-def _no_straggler(actor: Actor, call: Call) -> None:
+def no_straggler(actor: Actor, call: Call) -> None:
+    """A call that was given up is over."""
     if actor.stragglers.get(call.node) is call:
         del actor.stragglers[call.node]
 
@@ -113,7 +120,7 @@ def still_runs(actor: Actor, node: int) -> bool:
 # --- before the call ------------------------------------------------------------------------------
 
 
-def _instead(actor: Actor, call: Call) -> Event | None:
+def instead(actor: Actor, call: Call) -> Event | None:
     """What is journalled instead of making an action's call, because it must not be made any more."""
     state, index = actor.state, call.node
     if state.slot(index).late is not None:
@@ -135,7 +142,7 @@ async def _wait_for_straggler(actor: Actor, call: Call) -> None:
     assert straggler.ended is not None
     await asyncio.wait([straggler.ended], timeout=_timeout_ms(actor, call) / 1000)
     if not straggler.ended.done():
-        _no_straggler(actor, straggler)
+        no_straggler(actor, straggler)
         actor.turn([ev.AttemptAbandoned(call.node, straggler.op)])
 
 
@@ -167,6 +174,10 @@ def _prepare(actor: Actor, call: Call) -> Prepared | Event:
         outcome = "unknown"
     assert function is not None, "the graph announces only what the definition has"
     timeout_ms = _timeout_ms(actor, call)
+    resources = engine.resources
+    if function.connection is not None:
+        timeout_ms = min(timeout_ms, ATOMIC_MS_MAX)
+        resources = {**resources, function.connection: atomic.CONNECTION}
     started = state.started
     assert started is not None
     now = engine.clock.now_ms()
@@ -184,7 +195,7 @@ def _prepare(actor: Actor, call: Call) -> Prepared | Event:
             function = poll_of(function, slot.poll)
         if slot.poll_until:
             context.accepted = msgspec.json.decode(slot.token)
-        args, kwargs = function.arguments(Seen(state, index), own, context, engine.resources)
+        args, kwargs = function.arguments(Seen(state, index), own, context, resources)
     except Exception as error:
         return _poison(actor, call, error_text(error))
     return function, args, kwargs, timeout_ms / 1000
@@ -280,6 +291,8 @@ def given_up(actor: Actor, call: Call) -> Event | None:
         return cut(index, "shutdown")
     limit = human(_timeout_ms(actor, call))
     text = "cut off by the saga's deadline" if cause == "deadline" else f"no answer within {limit}"
+    if call.body is not None:
+        return failure(actor, call, NotSent(f"{text}, and it had not begun"))
     never_begun = call.thread is not None and call.thread.cancel()
     if never_begun:
         return failure(actor, call, NotSent(f"no thread was free for {limit}"))

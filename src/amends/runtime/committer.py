@@ -16,15 +16,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from ..core.events import Event, encode_frame
 from ..core.sealing import Sealing, seal_events
 from ..errors import LeaseLost, StoreError, StoreFailed, StoreUnavailable
 from ..limits import BATCH_FRAMES_MAX
-from ..stores.base import Batch, FrameRow, KeyRow, Lease, Store
+from ..stores.base import Batch, FrameRow, KeyRow, Lease, Store, Transacting
 
+T = TypeVar("T")
 _log = logging.getLogger("amends")
 _BACKOFF_S = 0.01
 _BACKOFF_MAX_S = 1.0
@@ -38,6 +40,24 @@ class Durable(Protocol):
 
     def refused(self, holder: str) -> None:
         """The saga was not started: the saga `holder` has its start key."""
+
+
+class Body(Protocol):
+    """An author's function that writes to the store's own database, in the transaction of its own frame."""
+
+    limit_ms: int
+
+    def take(self) -> bool:
+        """Whether it is still to be run."""
+
+    def run(self, connection: Any) -> FrameRow:
+        """Run it, in the writer's thread; the frame of its success."""
+
+    def landed(self) -> None:
+        """Its writes and its frame are durable."""
+
+    def failed(self, error: BaseException) -> None:
+        """It was rolled back."""
 
 
 Gathered = tuple[Durable, int, list[Event]]  # whose frame, when it was decided, what it holds
@@ -71,6 +91,7 @@ class Committer:
         self._wake: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._flushed: list[asyncio.Future[None]] = []
+        self._bodies: deque[Body] = deque()
         self.error: StoreError | None = None
         self._fresh()
 
@@ -118,6 +139,11 @@ class Committer:
         self._batch.due[saga_id] = due
         self._hurry()
 
+    def transact(self, body: Body) -> None:
+        """Run a body in the transaction of the batch that gathers now, or of a later one: one body in each."""
+        self._bodies.append(body)
+        self._hurry()
+
     def _hurry(self) -> None:
         if self._wake is not None:
             if not self._wake.done():  # done already: the loop is being torn down
@@ -125,7 +151,7 @@ class Committer:
             self._wake = None
 
     def _empty(self) -> bool:
-        return not (self._frames or self._batch.answered or self._batch.due)
+        return not (self._frames or self._batch.answered or self._batch.due or self._bodies)
 
     async def flush(self) -> None:
         """Return when all that was handed over is durable, or none of it ever will be."""
@@ -171,11 +197,37 @@ class Committer:
         self._flushed.clear()
 
     async def _flush_one(self) -> None:
+        body = self._next_body()
+        if self._empty() and body is None:
+            return  # a body that was let go was all there was
         batch, frames = self._batch, self._frames
         self._fresh()
         if len(frames) > BATCH_FRAMES_MAX:
             frames = self._split(batch, frames)
-        refused = await self._commit(batch)
+        if body is None:
+            self._tell(batch, frames, await self._commit(lambda: self._store.commit(self._lease(), batch)))
+            return
+        store = self._store
+        assert isinstance(store, Transacting), "the orchestrator has refused others"
+        refused, error = await self._commit(
+            lambda: store.transact(self._lease(), batch, body.run, limit_ms=body.limit_ms)
+        )
+        self._tell(batch, frames, refused)
+        if error is None:
+            body.landed()
+        else:
+            body.failed(error)
+
+    def _next_body(self) -> Body | None:
+        """The next body that is still to be run; none beside a batch that must be sent in two."""
+        while self._bodies and len(self._frames) <= BATCH_FRAMES_MAX:
+            body = self._bodies.popleft()
+            if body.take():
+                return body
+        return None
+
+    @staticmethod
+    def _tell(batch: Batch, frames: list[Gathered], refused: dict[str, str]) -> None:
         if refused:
             for (owner, at, events), row in zip(frames, batch.frames, strict=True):
                 holder = refused.get(row.saga_id)
@@ -206,11 +258,11 @@ class Committer:
         self._rows = rest.frames
         return frames[:BATCH_FRAMES_MAX]
 
-    async def _commit(self, batch: Batch) -> dict[str, str]:
+    async def _commit(self, send: Callable[[], Awaitable[T]]) -> T:
         delay = _BACKOFF_S
         while True:
             try:
-                return await self._store.commit(self._lease(), batch)
+                return await send()
             except StoreUnavailable:
                 await self._sleep(delay)
                 delay = min(delay * 2, _BACKOFF_MAX_S)

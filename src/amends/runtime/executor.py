@@ -22,11 +22,14 @@ import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from concurrent.futures import Future as ThreadFuture, ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..core.calls import Call as Function
 from ..core.context import Op
 from .timers import DeadlineHeap, Timer
+
+if TYPE_CHECKING:
+    from .atomic import Body
 
 ACTION: Op = "action"
 COMPENSATION: Op = "compensation"
@@ -62,7 +65,7 @@ class Call:
         until: when its time is over, on the loop's clock.
     """
 
-    __slots__ = ("_timer", "caller", "ended", "given_up", "node", "op", "task", "thread", "until")
+    __slots__ = ("_timer", "body", "caller", "ended", "given_up", "node", "op", "task", "thread", "until")
 
     def __init__(self, caller: Caller, op: Op, node: int) -> None:
         self.caller = caller
@@ -71,6 +74,7 @@ class Call:
         self.given_up = ""
         self.task: asyncio.Task[None] | None = None
         self.thread: ThreadFuture[Any] | None = None
+        self.body: Body | None = None  # of an atomic call, on its way through the writer's transaction
         self.ended: asyncio.Future[None] | None = None
         self.until = 0.0
         self._timer: Timer | None = None

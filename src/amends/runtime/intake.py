@@ -237,6 +237,7 @@ async def apply(engine: Engine, saga_id: str, command: Command, command_id: int 
 
 async def _apply_to(actor: Actor, command: Command, command_id: int) -> bool:
     saga_id, engine = actor.saga_id, actor.engine
+    await actor.moves()
     if command.verb in ("resolve", "skip"):
         _no_call_left(actor, command.step)
     events = events_of(actor.state, actor.saga, command, engine.clock.now_ms())

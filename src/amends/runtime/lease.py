@@ -143,9 +143,9 @@ class Leader:
             if left < ttl_s * _MARGIN:
                 engine.executor.suspend()
             try:
-                await asyncio.wait_for(
-                    self._term_over.wait(), min(ttl_s * _RENEW, max(left - ttl_s * _MARGIN, left / 4))
-                )
+                # Not `wait_for`: in Python 3.11 it loses a cancellation that comes when the term has just ended.
+                async with asyncio.timeout(min(ttl_s * _RENEW, max(left - ttl_s * _MARGIN, left / 4))):
+                    await self._term_over.wait()
                 return
             except TimeoutError:
                 pass

@@ -37,6 +37,7 @@ from .arguments import (
     Narrowing,
     by_type,
     by_version,
+    check_atomic,
     checked_correlation,
     checked_groups,
     checked_id,
@@ -81,7 +82,7 @@ class Orchestrator:
 
     Raises:
         DefinitionError: two definitions of one name and version, or a resource that is missing.
-        UsageError: an address or setting that cannot be.
+        UsageError: an address or setting that cannot be, or atomic steps on a store that has no file.
     """
 
     def __init__(
@@ -100,6 +101,8 @@ class Orchestrator:
         self._latest = {name: saga for (name, _), saga in sorted(self._sagas.items())}
         self._resources = by_type(resources, self._sagas.values()) if worker else {}
         self._worker = worker
+        if worker:
+            check_atomic(self._store, self._sagas.values())
         self._clock: Clock = clock or SystemClock()
         self._settings = settings_of(settings)
         self._ids = IdMaker(self._clock.entropy)

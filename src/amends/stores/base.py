@@ -25,9 +25,9 @@ Rules of this file:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, get_args
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 from msgspec import Struct
 
@@ -247,4 +247,26 @@ class Store(Protocol):
         """What became of matching sagas, by name and version, as `figures.figures_of`; brings the projection up first.
 
         A database computes them; it must not hand every summary out.
+        """
+
+
+@runtime_checkable
+class Transacting(Protocol):
+    """What a store offers besides, if its database is one that an author's functions can write to."""
+
+    async def transact(
+        self, lease: Lease, batch: Batch, body: Callable[[Any], FrameRow], *, limit_ms: int
+    ) -> tuple[dict[str, str], BaseException | None]:
+        """Run `body` on a connection to the database; commit its writes, the frame it returns, and the batch together.
+
+        Parameters:
+            body: called in the writer's thread, with a connection in an open transaction.
+            limit_ms: how long it may take.
+
+        Returns:
+            what `commit` returns; and what the body failed with, or None. Of a body that failed nothing
+            is left, and the batch is committed without it.
+
+        Raises:
+            LeaseLost, StoreUnavailable: the body did not run. StoreFailed, Conflict: nothing was written.
         """

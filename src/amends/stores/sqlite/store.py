@@ -46,7 +46,7 @@ class SQLiteStore:
         """Connect, check and migrate. Raises StoreUnusable, StoreUnavailable or StoreFailed."""
         if self._writing is not None:
             return
-        self._writing = ConnectionThread("amends-sqlite-writer", self._writer.connect)
+        self._writing = ConnectionThread("amends-sqlite-writer", self._writer.connect, self._writer.disconnect)
         self._reading = ConnectionThread("amends-sqlite-reader", self._reader.connect)
         try:
             await self._writing.open()
@@ -95,6 +95,14 @@ class SQLiteStore:
         if batch.keys:
             refuse_nul(batch.keys)
         return await self._write(lambda db: self._writer.commit(db, lease, batch))
+
+    async def transact(
+        self, lease: Lease, batch: Batch, body: Callable[[sqlite3.Connection], FrameRow], *, limit_ms: int
+    ) -> tuple[dict[str, str], BaseException | None]:
+        """Commit an author's writes, their frame and a batch together; see Transacting.transact."""
+        if batch.keys:
+            refuse_nul(batch.keys)
+        return await self._write(lambda db: self._writer.transact(db, lease, batch, body, limit_ms))
 
     # -- anybody ---------------------------------------------------------------------------------
 

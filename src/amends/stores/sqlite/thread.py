@@ -25,11 +25,18 @@ class ConnectionThread:
     Parameters:
         name: the thread's name.
         connect: makes the connection, in the thread.
+        disconnect: closes it, there too.
     """
 
-    def __init__(self, name: str, connect: Callable[[], sqlite3.Connection]) -> None:
+    def __init__(
+        self,
+        name: str,
+        connect: Callable[[], sqlite3.Connection],
+        disconnect: Callable[[sqlite3.Connection], None] = sqlite3.Connection.close,
+    ) -> None:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._connect = connect
+        self._disconnect = disconnect
         self._db: sqlite3.Connection | None = None
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -73,7 +80,7 @@ class ConnectionThread:
                 loop.call_soon_threadsafe(_answer, future, answer, error)
             del task, job, future, answer, error
         if self._db is not None:
-            self._db.close()
+            self._disconnect(self._db)
 
 
 def _answer(future: asyncio.Future[Any], answer: Any, error: BaseException | None) -> None:

@@ -8,8 +8,9 @@ and opens its transaction in the usual way.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -18,6 +19,7 @@ from ...errors import AmendsError, StoreError, StoreFailed
 from ..base import Batch, DefinitionRow, FrameRow, KeyRow, Lease, Owner
 from ..messages import exists_already, gap_before, lease_lost, other_definition
 from ..owner import is_gone
+from . import transacting
 from .faults import check_path, refused_for_good, when_opening, when_writing
 from .reader import Folded
 from .schema import check, migrate
@@ -43,6 +45,7 @@ class Writer:
         self._path = path
         self._busy_s = busy_s
         self._taken: dict[str, str] = {}
+        self._bench = transacting.Bench(path, busy_s, lambda db: self._equip(db, "apply_batch"))
         self._failed: StoreFailed | None = None
         self._version = -1
 
@@ -57,10 +60,7 @@ class Writer:
                 db.execute(statement).fetchall()
             if not complete:
                 migrate(db)
-            db.create_function("amends_taken", 2, self._taken.__setitem__)
-            for name in ("apply_batch", "apply_projection"):
-                for statement in statements(query(name)):
-                    db.execute(statement)
+            self._equip(db, "apply_batch", "apply_projection")
             if db.execute(query("select_outdated")).fetchone()[0]:
                 self.clear_projection(db)
             self.changed(db)
@@ -73,6 +73,17 @@ class Writer:
             if db is not None:
                 db.close()
             raise
+
+    def disconnect(self, db: sqlite3.Connection) -> None:
+        """Close everything."""
+        self._bench.close()
+        db.close()
+
+    def _equip(self, db: sqlite3.Connection, *names: str) -> None:
+        db.create_function("amends_taken", 2, self._taken.__setitem__)
+        for name in names:
+            for statement in statements(query(name)):
+                db.execute(statement)
 
     # -- batches ---------------------------------------------------------------------------------
 
@@ -92,20 +103,23 @@ class Writer:
             raise
 
     def _apply(self, db: sqlite3.Connection, lease: Lease | None, batch: Batch) -> dict[str, str]:
+        with self._writing() if _part(batch.frames, 0) == len(batch.frames) else self._transaction(db):
+            return self._insert(db, lease, batch)
+
+    def _insert(self, db: sqlite3.Connection, lease: Lease | None, batch: Batch) -> dict[str, str]:
         self._taken.clear()
         frames, at = batch.frames, _part(batch.frames, 0)
         bound = _bound(lease.epoch if lease else 0, batch, frames[:at])
-        with self._writing() if at == len(frames) else self._transaction(db):
-            try:
+        try:
+            db.execute(query("insert_batch"), bound)
+            while at < len(frames):
+                # The rest of a batch too big for one value: its lease and number were just checked.
+                end = _part(frames, at)
+                bound = _bound(0, Batch(0, frames=frames[at:end], keys=batch.keys), frames[at:end])
                 db.execute(query("insert_batch"), bound)
-                while at < len(frames):
-                    # The rest of a batch too big for one value: its lease and number were just checked.
-                    end = _part(frames, at)
-                    bound = _bound(0, Batch(0, frames=frames[at:end], keys=batch.keys), frames[at:end])
-                    db.execute(query("insert_batch"), bound)
-                    at = end
-            except sqlite3.IntegrityError as error:
-                return self._refused(db, error, lease, *_described(batch))
+                at = end
+        except sqlite3.IntegrityError as error:
+            return self._refused(db, error, lease, *_described(batch))
         return dict(self._taken)
 
     def _refused(
@@ -131,6 +145,32 @@ class Writer:
                 "SELECT body FROM amends_journal WHERE saga_id = ? AND seq = ?", (frame.saga_id, frame.seq)
             ).fetchone()
         return bool(found and found[0] == frame.body)
+
+    def transact(
+        self,
+        db: sqlite3.Connection,
+        lease: Lease,
+        batch: Batch,
+        body: Callable[[sqlite3.Connection], FrameRow],
+        limit_ms: int,
+    ) -> tuple[dict[str, str], BaseException | None]:
+        """Commit a body's writes, the frame it makes and a batch together; see Transacting.transact."""
+        try:
+            with self._writing(), self._bench.connection() as own, self._transaction(own, transacting.committing):
+                self._check_new(own, lease, batch)
+                row = self._bench.run(own, body, limit_ms)
+                return self._insert(own, lease, replace(batch, frames=[*batch.frames, row])), None
+        except transacting.Undone as undone:  # it left no trace: the batch goes on without it
+            empty = not (batch.frames or batch.answered or batch.due)
+            return {} if empty else self._apply(db, lease, batch), undone.__cause__
+
+    def _check_new(self, db: sqlite3.Connection, lease: Lease, batch: Batch) -> None:
+        """Before a body runs: a batch that was applied would be skipped behind it, and its writes be kept."""
+        applied = db.execute(query("select_applied"), (lease.epoch,)).fetchone()
+        if applied is None:
+            raise lease_lost(str(self._path), lease)
+        if applied[0] >= batch.number:
+            raise refused_for_good(StoreFailed(f"batch {batch.number} was applied before", code="AM6023"), self._path)
 
     # -- the lease -------------------------------------------------------------------------------
 
@@ -217,12 +257,15 @@ class Writer:
     # -- guards ----------------------------------------------------------------------------------
 
     @contextmanager
-    def _transaction(self, db: sqlite3.Connection) -> Iterator[None]:
+    def _transaction(
+        self, db: sqlite3.Connection, committing: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> Iterator[None]:
         with self._writing():
             db.execute("BEGIN IMMEDIATE")
             try:
                 yield
-                db.execute("COMMIT")
+                with committing():
+                    db.execute("COMMIT")
             except BaseException:
                 if db.in_transaction:
                     db.execute("ROLLBACK")
