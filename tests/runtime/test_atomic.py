@@ -543,6 +543,6 @@ async def test_other_sagas_go_on_once_a_body_is_done_and_a_shutdown_waits_for_it
 
 
 def test_a_store_without_a_database_is_refused_when_the_orchestrator_is_made():
-    with pytest.raises(UsageError, match=r"AM2026.*transfer.*\(debit, credit\)"):
+    with pytest.raises(UsageError, match=r"AM2028.*transfer.*\(debit, credit\)"):
         Ground(None).orchestrator(transfers)
     Ground(None).orchestrator(transfers, worker=False)  # it runs nothing

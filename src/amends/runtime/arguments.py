@@ -63,7 +63,7 @@ def check_atomic(store: Store, sagas: Iterable[Saga[Any, Any]]) -> None:
             raise UsageError(
                 f"saga {saga.name} has atomic steps ({steps}), and the store {store.address} has no database that "
                 f"they could write to; give the orchestrator a file, sqlite:///...",
-                code="AM2026",
+                code="AM2028",
             )
 
 

@@ -14,6 +14,9 @@ Rules of this file:
     failed without effect. Only what has not been taken yet is given up, for a saga that holds still
     decides nothing.
   * It needs no margin of the lease: the lease's epoch is checked in its own transaction.
+
+Codes:
+    AM2242  what an atomic function returned cannot be stored, so its writes were taken back
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ Orchestrator, AM202x
     AM2024  a resource is missing, or several fit
     AM2025  there is no such setting
     AM2026  a past moment has no time zone
+    AM2028  atomic steps, and a store without a database that they could write to
 Not found, AM300x
     AM3002  the store has no saga of this id
     AM3003  the saga has no step of this path
