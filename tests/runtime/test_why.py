@@ -12,13 +12,14 @@ import pytest
 
 from amends.cli.explaining import sentence
 from amends.core import events as ev
+from amends.core.graph import Kind
 from amends.core.summary import fold_summary
 from amends.core.transitions import SagaStatus
 from amends.runtime.reading import Reader
 from amends.runtime.views import HistoryEntry, history_of, view_of
 from amends.runtime.why import why
 from amends.runtime.why_table import TABLE
-from tests.core.graphs import TTL, choose, graph, parallel, sleep, step, wait
+from tests.core.graphs import TTL, Spec, choose, graph, parallel, sleep, step, wait
 from tests.core.rules.driver import VALUE, Run
 from tests.simulated import simulated
 
@@ -112,6 +113,17 @@ RUNS = {
     "a call was left alone": lambda: ab().a.raises().tell(ev.AttemptAbandoned(1, "action")),
     "follow-ups run": lambda: Run(graph(step("a"), completed=[step("mail")])).a.succeeds(),
     "a follow-up failed": lambda: Run(graph(step("a"), completed=[step("mail")])).a.succeeds().mail.rejected(),
+    "accepted": lambda: accepted(),
+    "being asked whether it is done": lambda: accepted().wait(),
+    "not done yet": lambda: accepted().wait().tell(ev.PollPending(1, 1_700_000_020_000, 10_000)),
+    "asking failed": lambda: accepted().wait().tell(ev.PollPending(1, 1_700_000_020_000, 10_000, error="502")),
+    "no end of it was heard": lambda: until_given_up(),
+    "undoing is accepted": lambda: undo_accepted(),
+    "being asked whether it is undone": lambda: undo_accepted().wait(),
+    "not undone yet": lambda: undo_accepted().wait().tell(ev.PollPending(1, 1_700_000_020_000, 10_000, undo=True)),
+    "the second alternative came through": lambda: two_ways().card.rejected().bank.succeeds(),
+    "no alternative is left": lambda: two_ways().card.raises_again().card.undone().bank.rejected(),
+    "an alternative cannot be undone": lambda: two_ways().card.raises_again().card.undo_refused(),
     "a branch was taken": lambda: Run(graph(choose([step("a")], [step("b")]))).a.rejected(),
 }  # fmt: skip
 
@@ -123,6 +135,25 @@ def scheduled():
         [ev.Frame(1, 1_700_000_000_000, [ev.Started("s", "saga", 1, "", ev.NOTHING)])],
     )
     return run
+
+
+def accepted():
+    return Run(graph(step("a"))).tell(ev.ActionAccepted(1, 1_700_000_010_000, 1_700_000_060_000, 10_000, "ask"))
+
+
+def undo_accepted():
+    run = Run(graph(step("a"), step("b"))).a.succeeds().b.rejected()
+    return run.tell(ev.CompensationAccepted(1, 1_700_000_010_000, 1_700_000_060_000, 10_000, "ask"))
+
+
+def until_given_up():
+    run = accepted()
+    run.now = 1_700_000_060_001
+    return run.tell()
+
+
+def two_ways():
+    return Run(graph(Spec(Kind.FIRST_OF, "pay", [[step("card")], [step("bank")]])))
 
 
 def cancelled_pivot():

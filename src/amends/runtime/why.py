@@ -67,7 +67,8 @@ def why(view: SagaView, history: Sequence[HistoryEntry]) -> list[Reason]:
 _BEGINS = frozenset(
     {
         "ActionStarted", "RetryScheduled", "ProbeStarted", "ProbeRetryScheduled", "WaitStarted", "SleepStarted",
-        "CompensationStarted", "CompensationRetryScheduled",
+        "CompensationStarted", "CompensationRetryScheduled", "ActionAccepted", "CompensationAccepted", "PollStarted",
+        "PollPending",
     }
 )  # fmt: skip
 _ENDS_IT = frozenset(
@@ -78,10 +79,18 @@ _ENDS_IT = frozenset(
     }
 )  # fmt: skip
 _PEOPLE = ("CancelRequested", "RetryRequested", "Resolved", "Skipped")
-_NOTABLE = ("StepPassed", "WaitTimedOut", "ProbeFound", "LateSucceeded", "CancelRefused", *_PEOPLE[1:])
+_NOTABLE = (
+    "AlternativeFailed",
+    "StepPassed",
+    "WaitTimedOut",
+    "ProbeFound",
+    "LateSucceeded",
+    "CancelRefused",
+    *_PEOPLE[1:],
+)
 _AFTER = ("StepRejected", "StepFailed", "StepUnknown", "StepParked")
 _LANES = {
-    "attempts": ("ActionRejected", "ActionNotSent", "ActionUnknown", "ActionCut"),
+    "attempts": ("ActionRejected", "ActionNotSent", "ActionUnknown", "ActionCut", "ActionAccepted"),
     "probes": ("ProbeNotSeen", "ProbeRejected", "ProbeFailed", "ProbeCut"),
     "undos": ("CompensationRefused", "CompensationFailed", "CompensationCut"),
 }
@@ -143,7 +152,14 @@ class _Story:
                 for each in self._all(_AFTER, place)
                 if each > (self._last(("Completed", "Compensated"), place) or 0)
             ]
-        return self._some(self._last((kind,), place, self.entry(place).step))
+        step = self.entry(place).step
+        if kind == "turn":
+            return self._some(self._last(("TurnedBack", "AlternativeFailed"), place))
+        if kind == "failed":
+            return self._some(self._last((*_AFTER, "WaitTimedOut"), place, str(self.entry(place).details.get("step"))))
+        if kind == "alternatives":
+            return [at for at in self._all(("AlternativeFailed",), place) if self.history[at].step == step]
+        return self._some(self._last((kind,), place, step))
 
     def open(self, place: int) -> list[int]:
         """The parkings and debts that stand at a place."""
@@ -219,6 +235,8 @@ class Words(Mapping[str, str]):
     def _variant(self) -> str:
         details, story = self._entry.details, self._story
         match self.event:
+            case "TurnedBack" if story.last(("FirstOfFailed",), self._place, self._entry.step) and self._entry.step:
+                return "out of alternatives"
             case "TurnedBack":
                 at_the_pivot = details["cause"] == "cancelled" and self._entry.step
                 return f"{details['cause']}{' at the pivot' if at_the_pivot else ''}"
@@ -235,6 +253,8 @@ class Words(Mapping[str, str]):
                 return "again" if story.lane(_lane_of(self.event), self._place) else ""
             case "WaitStarted":
                 return "limited" if details["due"] else ""
+            case "PollStarted" | "PollPending":
+                return "undo" if details["undo"] else ""
             case "AnomalyNoted":
                 return "undone" if details["after_undo"] else ""
             case "FollowUpsEnded":
@@ -306,6 +326,13 @@ class Words(Mapping[str, str]):
         probes = self._story.lane("probes", self._place)
         return f"; its probe {_told(probes, '')}" if probes else ""
 
+    def _polled(self) -> str:
+        error = self._entry.details.get("error")
+        return f"asking failed: {quoted(error)}" if error else "it is not done yet"
+
+    def _failed(self) -> str:
+        return str(self._entry.details.get("step"))
+
     def _hurried(self) -> str:
         """Why no attempt followed, when it was not for their number."""
         before = {each.event for each in self._story.history[: self._place]}
@@ -331,7 +358,7 @@ class Words(Mapping[str, str]):
         if not going:
             return "its next step is being decided" if self._place == self._story.now else "it had not been brought on"
         verb = "is" if self._place == self._story.now else "was"
-        told = [_GOING[each.event].format(step=each.step, verb=verb) for each in going[:_BUSY_TOLD]]
+        told = [_going(each).format(step=each.step, verb=verb) for each in going[:_BUSY_TOLD]]
         return _listed([*told, *([f"{len(going) - _BUSY_TOLD} more"] if len(going) > _BUSY_TOLD else [])])
 
     def _after(self) -> str:
@@ -353,9 +380,19 @@ _GOING = {
     "ProbeRetryScheduled": "{step} {verb} to be looked up again",
     "WaitStarted": "it {verb} waiting for the signal {step}",
     "SleepStarted": "it {verb} asleep",
+    "ActionAccepted": "{step} {verb} accepted and not done",
+    "CompensationAccepted": "undoing {step} {verb} accepted and not done",
+    "PollStarted": "it {verb} being asked whether {step} is done",
+    "PollPending": "{step} {verb} accepted and not done",
+    "PollStarted:undo": "it {verb} being asked whether {step} is undone",
+    "PollPending:undo": "undoing {step} {verb} accepted and not done",
     "CompensationStarted": "{step} {verb} being undone",
     "CompensationRetryScheduled": "undoing {step} {verb} to be tried again",
 }
+
+
+def _going(entry: HistoryEntry) -> str:
+    return _GOING[f"{entry.event}:undo" if entry.details.get("undo") else entry.event]
 
 
 def _lane_of(event: str) -> str:

@@ -7,6 +7,8 @@ event:
     "E"          the last event E of the same step
     "saga:E"     the last event E of any step
     "open"       the parkings and debts that stand        "busy"    what was going on
+    "turn"       what made it go back, as a whole or out of an alternative
+    "failed"     what failed in an alternative  "alternatives"  those of the step that were given up
     "people"     what operators did                       "after"   what failed after the end
     "notable"    what a saga went through on its way and came out of
 
@@ -34,7 +36,7 @@ TABLE: dict[str, Row] = {
     "scheduled": Row("it has not begun", "no worker has taken it up yet"),
     "running": Row("it is running", "{busy}", ("busy",)),
     "compensating": Row("it is turning back", "{busy}", ("busy", "saga:TurnedBack")),
-    "requires_manual": Row("it stands and waits for a person", "{open}", ("open",)),
+    "requires_manual": Row("it stands and waits for a person", "{open}", ("open", "saga:TurnedBack")),
     "finishing": Row("it has ended, and steps after the end still run", "{busy}", ("busy",)),
     # ends
     "Completed": Row("it completed", "every step was done{notable}", ("notable",)),
@@ -52,6 +54,7 @@ TABLE: dict[str, Row] = {
     "TurnedBack:unknown": Row("it turned back", "the outcome of {step} stayed unknown", ("StepUnknown",)),
     "TurnedBack:timeout": Row("it turned back", "the signal {step} did not come in time", ("WaitTimedOut",)),
     "TurnedBack:deadline": Row("it turned back", "its deadline passed", ("saga:DeadlinePassed", "StepParked")),
+    "TurnedBack:out of alternatives": Row("it turned back", "{step} had no alternative left", ("FirstOfFailed",)),
     "TurnedBack:cancelled at the pivot": Row(
         "it turned back", "it was cancelled, and {step} had no effect{said}", ("saga:CancelRequested",)
     ),
@@ -73,6 +76,12 @@ TABLE: dict[str, Row] = {
     "StepPassed": Row("{step} was passed without success, as it may be", "{attempts}{probed}"),
     "LateSucceeded": Row("{step} succeeded after all", "an answer came after its attempt had been given up"),
     "ProbeFound": Row("{step} had taken effect", "its probe found it, after {attempts}"),
+    "FirstOfFailed": Row(
+        "{step} was given up",
+        "no alternative is left, or what was done in one cannot be undone",
+        ("alternatives",),
+    ),
+    "AlternativeFailed": Row("an alternative of {step} was given up", "of {failed}: {cause}", ("failed",)),
     "WaitTimedOut": Row("the wait {step} was given up", "no signal {step} came within {waited}"),
     "AnomalyNoted:undone": Row("an effect of {step} may stand although it was undone", "{message}"),
     "AnomalyNoted": Row("a late answer of {step} was left aside", "{message}"),
@@ -99,37 +108,41 @@ TABLE: dict[str, Row] = {
     ),
     "StepParked:poison": Row("{step} {is} parked", "it cannot be called: {message}"),
     "StepParked": Row("{step} {is} parked", "{reason}{said}"),
-    "StepOwed:exhausted": Row("the compensation of {step} {is} owed", "it failed in {undos}", ("saga:TurnedBack",)),
+    "StepOwed:exhausted": Row("the compensation of {step} {is} owed", "it failed in {undos}", ("turn",)),
     "StepOwed:refused": Row(
-        "the compensation of {step} {is} owed", "its participant refused it for good: {refusal}", ("saga:TurnedBack",)
+        "the compensation of {step} {is} owed", "its participant refused it for good: {refusal}", ("turn",)
     ),
     "StepOwed:no_compensation": Row(
         "undoing {step} {is} owed",
         "it took effect, or may have, and has no compensation",
-        ("StepUnknown", "saga:TurnedBack"),
+        ("StepUnknown", "turn"),
     ),
     "StepOwed:result_missing": Row(
         "the compensation of {step} {is} owed",
         "the outcome of {step} is unknown, and its compensation needs the result",
-        ("StepUnknown", "saga:TurnedBack"),
+        ("StepUnknown", "turn"),
     ),
     "StepOwed:on_unknown": Row(
         "the compensation of {step} {is} owed",
         'the outcome of {step} is unknown, and on_unknown="park" leaves that to a person',
-        ("StepUnknown", "saga:TurnedBack"),
+        ("StepUnknown", "turn"),
     ),
     "StepOwed:key_expired": Row(
         "the compensation of {step} {is} owed",
         "its idempotency key is older than its participant keeps it, so it must not be called again",
-        ("saga:TurnedBack",),
+        ("turn",),
     ),
-    "StepOwed:poison": Row(
-        "the compensation of {step} {is} owed", "it cannot be called: {message}", ("saga:TurnedBack",)
-    ),
-    "StepOwed": Row("the compensation of {step} {is} owed", "{reason}{said}", ("saga:TurnedBack",)),
+    "StepOwed:poison": Row("the compensation of {step} {is} owed", "it cannot be called: {message}", ("turn",)),
+    "StepOwed": Row("the compensation of {step} {is} owed", "{reason}{said}", ("turn",)),
     # what goes on, or went on
     "ActionStarted:again": Row("{step} {is} being called again", "it did not succeed in {attempts}"),
     "ActionStarted": Row("{step} {is} being called"),
+    "ActionAccepted": Row("{step} {is} accepted and not done, and {is} to be asked for at {due}"),
+    "CompensationAccepted": Row("undoing {step} {is} accepted and not done, and {is} to be asked for at {due}"),
+    "PollStarted:undo": Row("whether {step} is undone {is} being asked"),
+    "PollStarted": Row("whether {step} is done {is} being asked"),
+    "PollPending:undo": Row("whether {step} is undone {is} to be asked again at {due}", "{polled}"),
+    "PollPending": Row("whether {step} is done {is} to be asked again at {due}", "{polled}"),
     "RetryScheduled": Row("{step} {is} to be tried again at {due}", "it did not succeed in {attempts}"),
     "ProbeStarted": Row("{step} {is} being looked up by its probe", "its outcome is unknown after {attempts}"),
     "ProbeRetryScheduled": Row("{step} {is} to be looked up again at {due}", "its probe {probes}"),
@@ -160,6 +173,7 @@ OUTCOMES: dict[str, str] = {
     "ActionNotSent": "{error}, and not sent",
     "ActionUnknown": "{error}",
     "ActionCut": "cut off by {cut}",
+    "ActionAccepted": "accepted",
     "ProbeFound": "found it",
     "ProbeNotSeen": "saw nothing",
     "ProbeRejected": "said no: {error}",
