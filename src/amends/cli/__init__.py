@@ -9,7 +9,8 @@
     figures    top
     subjects   a saga by its id, or a bundle  moments     --at, --since
     running    worker, demo                   exits    exit codes, and errors as people read them
-    timeline   one saga, drawn                remedies which commands its state allows
+    timeline   one saga, drawn                lanes    its time, as text
+    grouping   which rows that has            remedies which commands its state allows
     records    the JSON forms                 output   how anything reaches standard output
     words      names, icons, lengths of time, and text made safe for a terminal
 

@@ -133,8 +133,9 @@ def _mark(view: SagaView, steps: list[StepView]) -> Mark:
     if len(steps) == 1:
         attempts = f" x{worst.attempts}" if worst.attempts > 1 else ""
         return Mark(icon, f"{_word(view, worst)}{attempts}", tone)
+    steps = sorted(steps, key=lambda step: _WORST_FIRST.index(_tone(step)))
     counts = Counter(_word(view, step) for step in steps)
-    return Mark(icon, ", ".join(f"{count} {word}" for word, count in counts.most_common()), tone)
+    return Mark(icon, ", ".join(f"{count} {word}" for word, count in counts.items()), tone)
 
 
 def _tone(step: StepView) -> str:

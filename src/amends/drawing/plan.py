@@ -276,10 +276,15 @@ def _sleep(planning: _Planning, index: int, node: _Read) -> Piece:
     return Piece(Form.LEAF, index, "sleep", "☾", (length,) if length else (), mark=planning.mark(node))
 
 
+def _of(node: _Read) -> str:
+    """Its name, unless that is a made one such as `each#6`."""
+    return "" if "#" in node.path else f" of {node.path}"
+
+
 def _each(planning: _Planning, index: int, node: _Read) -> Piece:
     limit = f", {node.limit} at a time" if node.limit else ""
     return Piece(
-        Form.FRAME, index, f"each item of {node.path}{limit}", "≡", children=planning.children(node),
+        Form.FRAME, index, f"each item{_of(node)}{limit}", "≡", children=planning.children(node),
         mark=planning.mark(node),
     )  # fmt: skip
 
@@ -287,13 +292,13 @@ def _each(planning: _Planning, index: int, node: _Read) -> Piece:
 def _first_of(planning: _Planning, index: int, node: _Read) -> Piece:
     children = planning.children(node)
     words = ("first", *("or else" for _ in children[1:]))
-    return Piece(Form.CHOICE, index, node.path, children=children, words=words, mark=planning.mark(node))
+    name = node.path if _of(node) else "first of"
+    return Piece(Form.CHOICE, index, name, children=children, words=words, mark=planning.mark(node))
 
 
 def _call(planning: _Planning, index: int, node: _Read) -> Piece:
-    return Piece(
-        Form.FRAME, index, f"call {node.path}", "↳", children=planning.children(node), mark=planning.mark(node)
-    )  # fmt: skip
+    name = f"call {node.path}" if _of(node) else "call"
+    return Piece(Form.FRAME, index, name, "↳", children=planning.children(node), mark=planning.mark(node))
 
 
 def _unknown(planning: _Planning, index: int, node: _Read) -> Piece:
@@ -310,7 +315,7 @@ _BY_KIND: dict[int, Callable[[_Planning, int, _Read], Piece]] = {
     Kind.CHOOSE: _choose,
     Kind.WAIT: _wait,
     Kind.SLEEP: _sleep,
-    6: _each,
-    7: _first_of,
-    8: _call,
+    Kind.EACH: _each,
+    Kind.FIRST_OF: _first_of,
+    Kind.CALL: _call,
 }
