@@ -12,14 +12,13 @@ import pytest
 
 from amends.cli.explaining import sentence
 from amends.core import events as ev
-from amends.core.graph import Kind
 from amends.core.summary import fold_summary
 from amends.core.transitions import SagaStatus
 from amends.runtime.reading import Reader
 from amends.runtime.views import HistoryEntry, history_of, view_of
 from amends.runtime.why import why
 from amends.runtime.why_table import TABLE
-from tests.core.graphs import TTL, Spec, choose, graph, parallel, sleep, step, wait
+from tests.core.graphs import TTL, choose, first_of, graph, parallel, sleep, step, wait
 from tests.core.rules.driver import VALUE, Run
 from tests.simulated import simulated
 
@@ -121,9 +120,9 @@ RUNS = {
     "undoing is accepted": lambda: undo_accepted(),
     "being asked whether it is undone": lambda: undo_accepted().wait(),
     "not undone yet": lambda: undo_accepted().wait().tell(ev.PollPending(1, 1_700_000_020_000, 10_000, undo=True)),
-    "the second alternative came through": lambda: two_ways().card.rejected().bank.succeeds(),
-    "no alternative is left": lambda: two_ways().card.raises_again().card.undone().bank.rejected(),
-    "an alternative cannot be undone": lambda: two_ways().card.raises_again().card.undo_refused(),
+    "the second alternative came through": lambda: two_ways().rejected().node("pay/bank").succeeds(),
+    "no alternative is left": lambda: two_ways().raises_again().node("pay/card").undone().node("pay/bank").rejected(),
+    "an alternative cannot be undone": lambda: two_ways().raises_again().node("pay/card").undo_refused(),
     "a branch was taken": lambda: Run(graph(choose([step("a")], [step("b")]))).a.rejected(),
 }  # fmt: skip
 
@@ -153,7 +152,7 @@ def until_given_up():
 
 
 def two_ways():
-    return Run(graph(Spec(Kind.FIRST_OF, "pay", [[step("card")], [step("bank")]])))
+    return Run(graph(first_of(step("card"), step("bank"), name="pay"))).node("pay/card")
 
 
 def cancelled_pivot():

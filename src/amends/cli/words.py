@@ -37,6 +37,8 @@ STEP_ICONS = MappingProxyType(
         S.PROBING: "▸",
         S.PROBE_RETRYING: "↻",
         S.WAITING: "…",
+        S.ACCEPTED: "…",
+        S.POLLING: "▸",
         S.SUCCEEDED: "✓",
         S.REJECTED: "✗",
         S.FAILED: "✗",
@@ -50,6 +52,9 @@ STEP_ICONS = MappingProxyType(
         S.COMPENSATING: "◂",
         S.UNDO_SETTLING: "◂",
         S.UNDO_RETRYING: "↻",
+        S.UNDO_ACCEPTED: "…",
+        S.UNDO_POLLING: "◂",
+        S.UNDOING: "◂",
         S.OWED: "!",
         S.COMPENSATED: "↩",
     }
