@@ -192,3 +192,33 @@ def test_sagas_may_live_in_an_applications_own_database(tmp_path):
     assert db.execute("PRAGMA application_id").fetchone() == (0,)
     assert db.execute("SELECT count(*) FROM journal").fetchone() == (0,)
     db.close()
+
+
+def test_a_command_is_written_also_when_whoever_posted_it_no_longer_waits(tmp_path):
+    async def main():
+        store = await opened(tmp_path / "a.db")
+        posting = asyncio.ensure_future(store.post("s", b"{}", now=NOW))
+        await asyncio.sleep(0)
+        posting.cancel()
+        await store.post("t", b"{}", now=NOW)
+        assert [row.saga_id for row in await store.commands(limit=9)] == ["s", "t"]
+        store.close()
+
+    asyncio.run(main())
+
+
+def test_a_store_that_is_out_of_reach_tells_everybody_who_posts(tmp_path):
+    async def main():
+        store = await opened(tmp_path / "a.db", busy_ms=10)
+        other = sqlite3.connect(tmp_path / "a.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        posts = [store.post(f"s{number}", b"{}", now=NOW) for number in range(5)]
+        answers = await asyncio.gather(*posts, return_exceptions=True)
+        assert {type(answer) for answer in answers} == {StoreUnavailable}
+        other.execute("ROLLBACK")
+        other.close()
+        await store.post("s", b"{}", now=NOW)
+        assert len(await store.commands(limit=9)) == 1
+        store.close()
+
+    asyncio.run(main())

@@ -15,6 +15,7 @@ owners are of other hosts, so that nothing depends on this machine.
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -376,6 +377,19 @@ class StoreSuite(ListSuite):
             assert waiting is not None
             assert not waiting.done
             assert await store.command(numbers[2] + 1) is None
+
+        self.run(tmp_path, body)
+
+    def test_commands_posted_at_once_are_all_kept_and_each_has_a_number_of_its_own(self, tmp_path: Path) -> None:
+        async def body(store: Store) -> None:
+            bodies = [f'{{"verb":"\\u0000é","number":{at}}}'.encode() for at in range(1_100)]
+            posts = [store.post(f"s{at}", each, now=NOW + at) for at, each in enumerate(bodies)]
+            numbers = await asyncio.gather(*posts)
+            rows = await store.commands(limit=2_000)
+            assert len(set(numbers)) == len(rows) == 1_100
+            assert {row.id: (row.saga_id, row.body) for row in rows} == {
+                number: (f"s{at}", bodies[at]) for at, number in enumerate(numbers)
+            }
 
         self.run(tmp_path, body)
 

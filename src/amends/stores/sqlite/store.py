@@ -17,6 +17,7 @@ from ...core.summary import Summary
 from ..base import Batch, CommandRow, DefinitionRow, FrameRow, GroupBy, JournalRow, KeyRow, Lease, OpenRow, Owner, Tally
 from ..figures import Figures
 from ..messages import refuse_nul, store_closed
+from .posting import Posting
 from .reader import Reader
 from .thread import ConnectionThread
 from .writer import Writer
@@ -39,6 +40,7 @@ class SQLiteStore:
         self.address = f"sqlite:///{self.path}"
         self._writer = Writer(self.path, busy_ms / 1_000)
         self._reader = Reader(self.path, busy_ms / 1_000)
+        self._posting = Posting(lambda posts: self._write(lambda db: self._writer.post(db, posts)))
         self._writing: ConnectionThread | None = None
         self._reading: ConnectionThread | None = None
 
@@ -114,7 +116,7 @@ class SQLiteStore:
 
     async def post(self, saga_id: str, body: bytes, *, now: int) -> int:
         """Put a command into the inbox; its id."""
-        return await self._write(lambda db: self._writer.post(db, saga_id, body, now))
+        return await self._posting.post((saga_id, body, now))
 
     async def command(self, command_id: int) -> CommandRow | None:
         """A command with its answer, if it has one."""

@@ -21,6 +21,7 @@ from ..messages import exists_already, gap_before, lease_lost, other_definition
 from ..owner import is_gone
 from . import transacting
 from .faults import check_path, refused_for_good, when_opening, when_writing
+from .posting import Post
 from .reader import Folded
 from .schema import check, migrate
 from .sql import query, statements
@@ -212,10 +213,12 @@ class Writer:
 
     # -- the rest --------------------------------------------------------------------------------
 
-    def post(self, db: sqlite3.Connection, saga_id: str, body: bytes, now: int) -> int:
-        """Put a command into the inbox; its id."""
+    def post(self, db: sqlite3.Connection, posts: Sequence[Post]) -> int:
+        """Put commands into the inbox; the first one's id, which the others follow."""
+        rows = _encode([(saga_id, body.decode(), now) for saga_id, body, now in posts]).decode()
         with self._writing():
-            return int(db.execute(query("insert_command"), (saga_id, body, now)).lastrowid or 0)
+            last = db.execute(query("insert_commands"), (rows,)).lastrowid
+        return int(last or 0) - len(posts) + 1
 
     def register(self, db: sqlite3.Connection, rows: Sequence[DefinitionRow]) -> None:
         """Remember definitions, all of them or none. Raises Conflict."""

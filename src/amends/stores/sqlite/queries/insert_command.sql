@@ -1,1 +1,0 @@
-INSERT INTO amends_inbox (saga_id, body, posted) VALUES (?1, ?2, ?3)
