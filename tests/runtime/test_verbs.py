@@ -18,8 +18,10 @@ from amends import (
     SagaRequiresManual,
     UsageError,
     step,
+    wait_for,
 )
-from tests.runtime.stage import events_of, scene, until
+from amends.stores.memory import MemoryStore
+from tests.runtime.stage import FaultyStore, Ground, events_of, scene, until
 
 ONCE = Retry(attempts=1)
 
@@ -309,3 +311,38 @@ async def test_a_command_that_no_release_knows_is_answered_and_stops_no_other(fi
 async def answered(store, number):
     row = await store.command(number)
     return row is not None and row.done
+
+
+@scene
+async def test_a_command_is_applied_once_also_when_the_inbox_is_read_again_before_its_answer_is_durable():
+    store, ground, saga = FaultyStore(MemoryStore()), Ground(None), Saga("waits", wait_for("go", str), input=Order)
+    leading, looking = ground.orchestrator(saga, store=store), ground.orchestrator(store=store._inner, worker=False)
+    async with leading as leader, looking as looker:
+        handle = await leader.start(saga, Order())
+        await leader.drain()
+
+        async def slow(lease, batch):
+            """An answer lands only after the inbox was read twice more."""
+            seen = store.calls.count("commands")
+            while batch.answered and store.calls.count("commands") < seen + 2:
+                leader.look()
+                await asyncio.sleep(0.001)
+
+        store.faults["commit"] = slow
+        assert await looker.cancel(handle.id, reason="x")
+        await leader._engine().committer.flush()
+        assert await handle.status() == "compensated"
+        assert [(row.done, row.error) for row in store._inner._inbox.values()] == [(True, "")]
+
+
+@scene
+async def test_a_cancel_is_answered_in_the_transaction_that_applies_it():
+    store, ground, saga = FaultyStore(MemoryStore()), Ground(None), Saga("waits", wait_for("go", str), input=Order)
+    leading, looking = ground.orchestrator(saga, store=store), ground.orchestrator(store=store._inner, worker=False)
+    async with leading as leader, looking as looker:
+        handle = await leader.start(saga, Order())
+        await leader.drain()
+        together = []
+        store.faults["commit"] = lambda lease, batch: together.append((len(batch.frames), dict(batch.answered)))
+        assert await looker.cancel(handle.id, reason="x")
+        assert (1, {1: ""}) in together

@@ -14,6 +14,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Raw
+from msgspec.structs import replace
 
 from ..core import verbs
 from ..core.events import Event
@@ -48,7 +49,7 @@ class Intake:
         self._engine = engine
         self._last = 0  # the number of the open saga seen last
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._under_way: set[int] = set()
+        self._begun: set[int] = set()  # commands; each stays until a page without it has proved its answer durable
         self._projected = 0  # batches the summaries are known to hold
         self._project_again = 0.0
         self._look = True
@@ -156,10 +157,19 @@ class Intake:
         """What other processes wrote: new sagas, and commands."""
         while await self._page(due_from=0, due_before=1):
             pass
-        for row in await self._engine.store.commands(limit=_PAGE):
-            if row.id not in self._under_way:
-                self._under_way.add(row.id)
-                self._spawn(self._apply(row), f"amends-command-{row.id}")
+        while await self._commands():
+            pass
+
+    async def _commands(self) -> bool:
+        """Begin with commands that nobody works on; whether there may be more of them."""
+        # Those begun before are older, and found until their answers are durable: they must not fill the page.
+        rows = await self._engine.store.commands(limit=_PAGE + len(self._begun))
+        new = [row for row in rows if row.id not in self._begun]
+        self._begun.intersection_update(row.id for row in rows)
+        for row in new:
+            self._begun.add(row.id)
+            self._spawn(self._apply(row), f"amends-command-{row.id}")
+        return len(new) >= _PAGE
 
     async def _wake_sleepers(self) -> None:
         """Sagas on disk whose due time has come near."""
@@ -209,16 +219,14 @@ class Intake:
             if answered:
                 return
         except StoreError:
-            self._look = (
-                True  # out of reach for a moment; or the term is at its end, and the next one finds the command
-            )
+            # Out of reach for a moment; or the term is at its end, and the next one finds the command.
+            self._begun.discard(row.id)
+            self._look = True
             return
         except AmendsError as refused:
             error = encode_error(refused)
         except Exception as failed:
             error = encode_error(UsageError(f"the command cannot be applied: {failed}", code="AM2012"))
-        finally:
-            self._under_way.discard(row.id)
         engine.committer.answer(row.id, error)
 
 
@@ -241,7 +249,7 @@ async def _apply_to(actor: Actor, command: Command, command_id: int) -> bool:
     if command.verb in ("resolve", "skip"):
         _no_call_left(actor, command.step)
     events = events_of(actor.state, actor.saga, command, engine.clock.now_ms())
-    waits = command.verb == "cancel"
+    waits = command.verb == "cancel" and actor.state.pivot >= 0  # a pivot that has begun decides
     if events:
         actor.turn(events, command=0 if waits else command_id)
     if waits:
@@ -273,8 +281,18 @@ def direction_of(state: SagaState, path: str) -> str:
     return "back" if back else "forward"
 
 
+def directed(command: Command, state: SagaState) -> Command:
+    """The command as it was meant: "done" speaks of the action going forward, and of the compensation turning back.
+
+    It must not change its meaning because the saga turns back while the command is under way.
+    """
+    if command.verb not in ("resolve", "skip") or command.direction:
+        return command
+    return replace(command, direction=direction_of(state, command.step))
+
+
 def events_of(state: SagaState, saga: Any, command: Command, now: int) -> list[Event]:
-    """The events of a verb or signal on this state."""
+    """The events of a verb or signal on this state; without its `saga`, payloads are taken as they are."""
     reason, actor = command.reason, command.actor
     if command.direction and command.direction != direction_of(state, command.step):
         raise Conflict(
@@ -297,7 +315,7 @@ def events_of(state: SagaState, saga: Any, command: Command, now: int) -> list[E
         case "resolve":
             index = _index(state, command.step)
             result = command.payload if command.has_payload else None
-            if result is not None:
+            if result is not None and saga is not None:
                 result = _checked(saga, state.nodes[index].index, result, f"the result given for {command.step}")
             return verbs.resolve(state, index, command.outcome, result, reason, actor)  # type: ignore[arg-type]
     raise UsageError(f"no verb {command.verb!r}", code="AM2012")
@@ -315,7 +333,7 @@ def _checked(saga: Any, index: int, given: Raw, what: str) -> Raw:
 def _signal_payload(saga: Any, state: SagaState, command: Command) -> Any:
     """The payload as the wait's own type stores it; an unknown name is the kernel's to refuse."""
     own = state.find(command.name)
-    for node in saga.graph.nodes:
+    for node in () if saga is None else saga.graph.nodes:
         if node.kind is Kind.WAIT and (node.signal == command.name or (own >= 0 and state.nodes[own] is node)):
             return _checked(saga, node.index, command.payload, f"the payload of signal {command.name!r}")
     return command.payload
