@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from typing import Any, TypedDict, cast
+from typing import Any, Literal, TypedDict, cast
 
+from ..core import codec
 from ..core.definition import Saga
+from ..core.events import NOTHING
 from ..core.filter_text import parse
 from ..core.filters import Filter, where
 from ..core.sealing import Sealing
@@ -106,6 +108,66 @@ def verb_command(verb: str, reason: str, actor: str | None, **more: Any) -> Comm
     if not reason.strip():
         raise UsageError(f"{verb}(reason=...): say why; it is kept in the journal", code="AM2013")
     return Command(verb=verb, reason=reason, actor=actor or "", **more)
+
+
+def signal_command(name: str, payload: Any, signal_id: str) -> Command:
+    """A signal. Raises UsageError, PayloadError."""
+    raw = codec.Codec(Any).encode(payload, what=f"the payload of signal {name!r}")
+    return Command(verb="signal", name=name, id=checked_id(signal_id), payload=raw, has_payload=True)
+
+
+def resolve_command(step: str, outcome: str, result: Any, reason: str, actor: str | None) -> Command:
+    """A resolve. Raises UsageError, PayloadError."""
+    if outcome not in ("done", "not_done"):
+        raise UsageError(f'resolve(outcome={outcome!r}): give "done" or "not_done"', code="AM2010")
+    given = result is not None
+    raw = codec.Codec(Any).encode(result, what=f"the result of {step}") if given else NOTHING
+    return verb_command("resolve", reason, actor, step=step, outcome=outcome, payload=raw, has_payload=given)
+
+
+BulkVerb = Literal["retry", "resume", "pause", "cancel", "resolve", "skip", "signal"]
+
+
+class Words(TypedDict, total=False):
+    """What the verbs take beside the saga; each verb takes its own of them."""
+
+    reason: str
+    actor: str | None
+    step: str
+    outcome: Literal["done", "not_done"]
+    result: Any
+    name: str
+    payload: Any
+    id: str
+
+
+_BULK_WORDS: dict[BulkVerb, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "retry": (("reason",), ("actor",)),
+    "resume": (("reason",), ("actor",)),
+    "pause": (("reason",), ("actor",)),
+    "cancel": (("reason",), ("actor",)),
+    "resolve": (("step", "outcome", "reason"), ("result", "actor")),
+    "skip": (("step", "reason"), ("actor",)),
+    "signal": (("name",), ("payload", "id")),
+}  # verb -> what it needs, what it may have
+
+
+def bulk_command(verb: BulkVerb, words: Words) -> Command:
+    """A verb for many sagas. Raises UsageError for one that there is not, or whose words are not its own."""
+    if verb not in _BULK_WORDS:
+        raise UsageError(f"bulk({verb!r}): the verbs are {', '.join(_BULK_WORDS)}", code="AM2043")
+    needed, possible = _BULK_WORDS[verb]
+    missing = [word for word in needed if word not in words]
+    foreign = [word for word in words if word not in needed + possible]
+    if missing or foreign:
+        said = f"it needs {', '.join(missing)}" if missing else f"it takes no {', '.join(foreign)}"
+        raise UsageError(f"bulk({verb!r}): {said}; it takes {', '.join(needed + possible)}", code="AM2043")
+    reason, actor, step = words.get("reason", ""), words.get("actor"), words.get("step", "")
+    if verb == "signal":
+        return signal_command(words["name"], words.get("payload"), words.get("id", ""))
+    if verb == "resolve":
+        return resolve_command(step, words["outcome"], words.get("result"), reason, actor)
+    return verb_command(verb, reason, actor, step=step)
 
 
 _PLAIN = "without NUL and halves of surrogate pairs"

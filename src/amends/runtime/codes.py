@@ -19,6 +19,12 @@ Orchestrator, AM202x
     AM2025  there is no such setting
     AM2026  a past moment has no time zone
     AM2028  atomic steps, and a store without a database that they could write to
+Bulk, AM204x
+    AM2040  a verb over a filter would act upon more sagas than are acted upon without a limit
+    AM2041  a verb over a filter is given one that fits every saga
+    AM2042  a bulk's limit is below 1
+    AM2043  a bulk's verb is none, or its words are not its own
+    AM2044  a bulk is given ids and a filter
 Not found, AM300x
     AM3002  the store has no saga of this id
     AM3003  the saga has no step of this path

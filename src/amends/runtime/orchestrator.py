@@ -18,7 +18,6 @@ from typing import Any, Literal, Self, TypeVar, Unpack, overload
 
 import msgspec
 
-from ..core import codec
 from ..core.definition import Saga
 from ..core.filters import Filter
 from ..core.ids import IdMaker
@@ -34,25 +33,30 @@ from ..stores.owner import this_process
 from . import bundle
 from .actor import Actor
 from .arguments import (
+    BulkVerb,
     Narrowing,
+    Words,
+    bulk_command,
     by_type,
     by_version,
     check_atomic,
     checked_correlation,
     checked_groups,
-    checked_id,
     checked_key,
     filter_of,
     is_hash_of,
+    resolve_command,
     settings_of,
+    signal_command,
     verb_command,
 )
 from .beginning import beginning, definition_row, first_frame, join, key_conflict, same_input
+from .bulk import Bulk
 from .clock import Clock, SystemClock
 from .commands import Command, decode_error, encode_command, sealed
 from .engine import Engine
 from .handle import Handle
-from .intake import apply, direction_of
+from .intake import apply, directed
 from .lease import Leader
 from .reading import Moment, Reader, has_outcome, listed, outcome
 from .tailing import Tail, TailEntry, follow
@@ -490,10 +494,7 @@ class Orchestrator:
         Raises:
             NotFound: no such saga or wait. Conflict: the saga has ended. PayloadError: a wrong payload.
         """
-        raw = codec.Codec(Any).encode(payload, what=f"the payload of signal {name!r}")
-        return await self._act(
-            saga_id, Command(verb="signal", name=name, id=checked_id(id), payload=raw, has_payload=True)
-        )
+        return await self._act(saga_id, signal_command(name, payload, id))
 
     async def cancel(self, saga_id: str, *, reason: str, actor: str | None = None) -> bool:
         """Turn a saga back. Raises Conflict after its pivot or end, NotFound."""
@@ -522,12 +523,7 @@ class Orchestrator:
         Raises:
             Conflict: the step's state does not allow it. NotFound. UsageError: a result is missing or wrong.
         """
-        has_result = result is not None
-        raw = codec.Codec(Any).encode(result, what=f"the result of {step}") if has_result else msgspec.Raw(b"null")
-        command = verb_command(
-            "resolve", reason, actor, step=step, outcome=outcome, payload=raw, has_payload=has_result
-        )
-        return await self._act(saga_id, command)
+        return await self._act(saga_id, resolve_command(step, outcome, result, reason, actor))
 
     async def skip(self, saga_id: str, step: str, *, reason: str, actor: str | None = None) -> bool:
         """Leave out an owed compensation, or a post-pivot step nobody reads; the saga ends `closed`."""
@@ -540,6 +536,26 @@ class Orchestrator:
     async def resume(self, saga_id: str, *, reason: str, actor: str | None = None) -> bool:
         """Undo `pause`; a deadline that passed meanwhile is applied now. Raises Conflict, NotFound."""
         return await self._act(saga_id, verb_command("resume", reason, actor))
+
+    def bulk(
+        self, verb: BulkVerb, filter: str | Filter = "", *, ids: Iterable[str] = (), dry_run: bool = False,
+        limit: int | None = None, **words: Unpack[Words],
+    ) -> Bulk:  # fmt: skip
+        """A verb for all sagas that fit a filter: `async for done in orchestrator.bulk("cancel", ...)`; see `Bulk`.
+
+        Parameters:
+            verb: "retry", "resume", "pause", "cancel", "resolve", "skip" or "signal".
+            filter: which sagas; one that fits all is refused. Or `ids`.
+            dry_run: say what would be asked for and what would be refused, and change nothing.
+            limit: at most so many, newest first; without it more than BULK_SAGAS_MAX are refused.
+            words: what the verb itself takes: `reason`, `actor`, `step`, `outcome`, `result`, `name`, `payload`, `id`.
+
+        Raises:
+            FilterError, UsageError: the filter, the limit or the verb's own words cannot be.
+        """
+        self._raise_failure()
+        which, command = self._which(filter, {}), bulk_command(verb, words)
+        return Bulk(self._store, self._reader, self._act, command, which, ids=ids, limit=limit, dry_run=dry_run)
 
     async def _act(self, saga_id: str, command: Command) -> bool:
         self._raise_failure()
@@ -563,13 +579,8 @@ class Orchestrator:
     async def _post(self, saga_id: str, command: Command, patience_s: float) -> bool:
         """Through the inbox: the lease's holder applies it and answers."""
         state = await self._reader.state(saga_id)  # NotFound, before anything is queued
-        if command.verb in ("resolve", "skip"):
-            # "Done" means the action going forward and the compensation turning back: it must not
-            # change its meaning because the saga turned back while the command was queued.
-            command = msgspec.structs.replace(command, direction=direction_of(state, command.step))
-        command_id = await self._store.post(
-            saga_id, encode_command(sealed(self._sealing, saga_id, command)), now=self._clock.now_ms()
-        )
+        body = encode_command(sealed(self._sealing, saga_id, directed(command, state)))
+        command_id = await self._store.post(saga_id, body, now=self._clock.now_ms())
         if self._leader is not None:
             self._leader.look()
         loop = asyncio.get_running_loop()
