@@ -19,7 +19,7 @@ from cyclopts import App, CycloptsError, Group, Parameter
 
 from ..errors import AmendsError
 from .exits import DEFECT, INTERRUPTED, OK, USAGE, code_of, complain, say
-from .options import COMMON, Common
+from .options import COMMON, MANY, Common, Many
 
 app = App(
     name="amends",
@@ -41,7 +41,10 @@ NONE: tuple[str, ...] = ()
 Reason = Annotated[str, Parameter(help="Why; it is kept in the saga's journal.")]
 Actor = Annotated[str, Parameter(help="Who; the user of the operating system when left out.", show_default=False)]
 Flag = Annotated[bool, Parameter(negative="")]
-Ids = Annotated[list[str], Parameter(help="The sagas' ids.", negative_iterable="")]
+Ids = Annotated[tuple[str, ...], Parameter(help="The sagas' ids.", negative_iterable="", show_default=False)]
+Word = Annotated[str | None, Parameter(allow_leading_hyphen=True, show_default=False)]
+FilterText = Annotated[str, Parameter(allow_leading_hyphen=True)]  # "-is:ended" is a filter
+By = Literal["status", "name", "version", "hold", "step"]
 
 
 def run(argv: Sequence[str]) -> int:
@@ -172,6 +175,7 @@ def start(
 @app.command(name="list", group=LOOK)
 def list_(
     *,
+    filter: FilterText = "",
     status: Texts = NONE,
     name: str = "",
     key: str = "",
@@ -183,6 +187,7 @@ def list_(
     """List sagas, newest first.
 
     Parameters:
+        filter: Only those that fit, as in 'status:running customer:ann waiting>1h'.
         status: Only of this status, such as requires_manual; may be repeated.
         name: Only of this definition.
         key: Only that of this start key.
@@ -193,8 +198,28 @@ def list_(
     from .looking import list_sagas
 
     return _await(
-        list_sagas(common, status=status, name=name, key=key, hold=hold, correlation=correlation, limit=limit)
-    )
+        list_sagas(
+            common, filter=filter, status=status, name=name, key=key, hold=hold, correlation=correlation, limit=limit
+        )
+    )  # fmt: skip
+
+
+@app.command(group=LOOK)
+def count(
+    *,
+    filter: FilterText = "",
+    by: Annotated[tuple[By, ...], Parameter(negative_iterable="")] = (),
+    common: Common = COMMON,
+) -> int:
+    """Count sagas.
+
+    Parameters:
+        filter: Only those that fit, as for list.
+        by: Count for each value of this, and with another --by for each pair; version is of each name.
+    """
+    from .looking import count_sagas
+
+    return _await(count_sagas(common, filter=filter, by=by))
 
 
 @app.command(group=LOOK)
@@ -245,7 +270,7 @@ def why(saga_id: Subject, /, *, at: str = "", common: Common = COMMON) -> int:
 @app.command(group=LOOK)
 def tail(
     *,
-    filter: str = "",
+    filter: FilterText = "",
     follow: Annotated[bool, Parameter(alias="-f", negative="")] = False,
     last: Annotated[int | None, Parameter(alias="-n", show_default=False)] = None,
     start: Annotated[int | None, Parameter(name="--from", show_default=False)] = None,
@@ -268,7 +293,7 @@ def tail(
 def top(
     *,
     since: str = "",
-    filter: str = "",
+    filter: FilterText = "",
     watch: Flag = False,
     every: str = "1s",
     common: Common = COMMON,
@@ -339,98 +364,144 @@ def export(
 
 
 @app.command(group=ACT)
-def retry(ids: Ids, /, *, reason: Reason, actor: Actor = "", common: Common = COMMON) -> int:
+def retry(ids: Ids = NONE, /, *, reason: Reason, actor: Actor = "", many: Many = MANY, common: Common = COMMON) -> int:
     """Call again what is parked, poisoned or backing off."""
-    return _on_all(common, "retry", ids, reason=reason, actor=actor)
+    return _on_all(common, many, "retry", ids, reason=reason, actor=actor)
 
 
 @app.command(group=ACT)
 def resolve(
-    saga_id: str,
-    step: str,
-    outcome: Literal["done", "not_done"],
+    saga_id: Word = None,
+    step: Word = None,
+    outcome: Word = None,
     *,
     reason: Reason,
     result: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
     actor: Actor = "",
+    many: Many = MANY,
     common: Common = COMMON,
 ) -> int:
-    """Say what became of a step, as a person who looked.
+    """Say what became of a step, as a person who looked: amends resolve ID STEP done|not_done.
 
     Parameters:
-        saga_id: The saga's id.
+        saga_id: The saga's id; left out with --filter.
         step: The step's path.
         outcome: Turning back, done: its compensation was done by hand, not_done: its action never took
             effect. Going forward, done: its action took effect, not_done: it did not.
         result: The step's result as JSON, when something reads it; - reads it from standard input.
     """
-    from .acting import act, from_json
+    from .acting import from_json
+    from .bulk import shifted
 
+    each, step, outcome = shifted(many, (saga_id, step, outcome), "ID STEP done|not_done")
     value = None if result is None else from_json(result, "--result")
-    who = _who(actor)
-    return _await(
-        act(
-            common, "resolve", saga_id,
-            lambda to, each: to.resolve(each, step, outcome=outcome, result=value, reason=reason, actor=who),
-        )
-    )  # fmt: skip
+    return _on_one(
+        common, many, "resolve", each, step=step, outcome=outcome, result=value, reason=reason, actor=_who(actor)
+    )
 
 
 @app.command(group=ACT)
-def skip(saga_id: str, step: str, *, reason: Reason, actor: Actor = "", common: Common = COMMON) -> int:
-    """Leave out an owed compensation, or a last step, for good; the saga ends closed.
+def skip(
+    saga_id: Word = None,
+    step: Word = None,
+    *,
+    reason: Reason,
+    actor: Actor = "",
+    many: Many = MANY,
+    common: Common = COMMON,
+) -> int:
+    """Leave out an owed compensation, or a last step, for good; the saga ends closed: amends skip ID STEP.
 
     Parameters:
-        saga_id: The saga's id.
+        saga_id: The saga's id; left out with --filter.
         step: The step's path.
     """
-    from .acting import act
+    from .bulk import shifted
 
-    who = _who(actor)
-    return _await(act(common, "skip", saga_id, lambda to, each: to.skip(each, step, reason=reason, actor=who)))
+    each, step = shifted(many, (saga_id, step), "ID STEP")
+    return _on_one(common, many, "skip", each, step=step, reason=reason, actor=_who(actor))
 
 
 @app.command(group=ACT)
-def cancel(ids: Ids, /, *, reason: Reason, actor: Actor = "", common: Common = COMMON) -> int:
+def cancel(
+    ids: Ids = NONE, /, *, reason: Reason, actor: Actor = "", many: Many = MANY, common: Common = COMMON
+) -> int:  # fmt: skip
     """Turn sagas back, if there is still a way back."""
-    return _on_all(common, "cancel", ids, reason=reason, actor=actor)
+    return _on_all(common, many, "cancel", ids, reason=reason, actor=actor)
 
 
 @app.command(group=ACT)
-def pause(ids: Ids, /, *, reason: Reason = "paused by hand", actor: Actor = "", common: Common = COMMON) -> int:
+def pause(
+    ids: Ids = NONE,
+    /,
+    *,
+    reason: Reason = "paused by hand",
+    actor: Actor = "",
+    many: Many = MANY,
+    common: Common = COMMON,
+) -> int:
     """Begin no attempt any more, compensations included, until resumed."""
-    return _on_all(common, "pause", ids, reason=reason, actor=actor)
+    return _on_all(common, many, "pause", ids, reason=reason, actor=actor)
 
 
 @app.command(group=ACT)
-def resume(ids: Ids, /, *, reason: Reason = "resumed by hand", actor: Actor = "", common: Common = COMMON) -> int:
+def resume(
+    ids: Ids = NONE,
+    /,
+    *,
+    reason: Reason = "resumed by hand",
+    actor: Actor = "",
+    many: Many = MANY,
+    common: Common = COMMON,
+) -> int:
     """Go on after a pause."""
-    return _on_all(common, "resume", ids, reason=reason, actor=actor)
+    return _on_all(common, many, "resume", ids, reason=reason, actor=actor)
 
 
 @app.command(group=ACT)
 def signal(
-    saga_id: str, name: str, payload: Text = "null", /, *, id: str = "", common: Common = COMMON
-) -> int:  # fmt: skip
-    """Give a saga what one of its waits waits for; kept also before the wait is reached.
+    saga_id: Word = None,
+    name: Word = None,
+    payload: Word = None,
+    /,
+    *,
+    id: str = "",
+    many: Many = MANY,
+    common: Common = COMMON,
+) -> int:
+    """Give a saga what one of its waits waits for, also before it is reached: amends signal ID NAME [JSON].
 
     Parameters:
-        saga_id: The saga's id.
+        saga_id: The saga's id; left out with --filter.
         name: The signal's name.
-        payload: JSON; - reads it from standard input.
+        payload: JSON; - reads it from standard input [default: null].
         id: Deduplicates: a second signal of the same id does nothing.
     """
-    from .acting import act, from_json
+    from .acting import from_json
+    from .bulk import shifted
 
-    value = from_json(payload, "the payload")
-    return _await(act(common, "signal", saga_id, lambda to, each: to.signal(each, name, value, id=id)))
+    each, name, said = shifted(many, (saga_id, name, payload), "ID NAME [JSON]", last="null")
+    return _on_one(common, many, "signal", each, name=name, payload=from_json(said, "the payload"), id=id)
 
 
-def _on_all(common: Common, verb: str, ids: list[str], *, reason: str, actor: str) -> int:
+def _on_all(common: Common, many: Many, verb: str, ids: Sequence[str], *, reason: str, actor: str) -> int:
     from .acting import act_on_all
+    from .bulk import act_on_many, chosen
 
     who = _who(actor)
+    if chosen(many, ids) or many.dry_run:
+        return _await(act_on_many(common, many, verb, ids, reason=reason, actor=who))
     return _await(act_on_all(common, verb, ids, lambda to, each: getattr(to, verb)(each, reason=reason, actor=who)))
+
+
+def _on_one(common: Common, many: Many, verb: str, saga_id: str, **words: Any) -> int:
+    from .acting import act
+    from .bulk import act_on_many, chosen
+
+    ids = [saga_id] if saga_id else []
+    if chosen(many, ids) or many.dry_run:
+        return _await(act_on_many(common, many, verb, ids, **words))
+    return _await(act(common, verb, saga_id, lambda to, each: getattr(to, verb)(each, **words)))
 
 
 def _who(actor: str) -> str:

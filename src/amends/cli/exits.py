@@ -11,14 +11,15 @@
 
 A command given several ids does what it can for each, and ends with the highest code of all.
 
-Rules of this file: an error is one line on standard error, `amends: [CODE] what, where, how to mend`.
+Rules of this file: an error is one line on standard error, `amends: [CODE] what, where, how to mend`; that of a
+filter has two more, which mark the place.
 """
 
 from __future__ import annotations
 
 import sys
 
-from ..errors import AmendsError, Conflict, NotFound, SagaFailed, StoreError
+from ..errors import AmendsError, Conflict, FilterError, NotFound, SagaFailed, StoreError
 from .words import safe
 
 OK = 0
@@ -44,7 +45,12 @@ def code_of(error: AmendsError) -> int:
 
 
 def complain(error: object) -> None:
-    """Say what went wrong, in one line on standard error."""
+    """Say what went wrong, in one line on standard error; of a filter, with a mark under the place."""
+    if isinstance(error, FilterError) and error.pointer is not None:
+        say(f"amends: [{error.code}] filter: {error.what}")
+        for line in error.pointer:  # printable as it is, and its spaces count
+            print(f"    {line}", file=sys.stderr, flush=True)
+        return
     say(f"amends: {error}")
 
 

@@ -1,4 +1,4 @@
-"""The commands that look: list, show, history.
+"""The commands that look: list, count, show, history.
 
 Rules of this file: they need no definitions, for structures are stored with the sagas, and so they
 never import the user's app: looking must work when that is broken. A database that is not there is not
@@ -19,7 +19,7 @@ from ..runtime.clock import SystemClock
 from ..runtime.orchestrator import Orchestrator
 from ..runtime.reading import Reader
 from ..runtime.views import HistoryEntry, SagaView
-from ..stores.base import Store
+from ..stores.base import GroupBy as By, Store
 from . import output, records, timeline
 from .exits import OK, say
 from .moments import moment
@@ -55,14 +55,17 @@ def pairs(correlation: Sequence[str]) -> dict[str, str]:
 
 
 async def list_sagas(
-    common: Common, *, status: Sequence[str], name: str, key: str, hold: str, correlation: Sequence[str], limit: int
-) -> int:
+    common: Common, *, filter: str, status: Sequence[str], name: str, key: str, hold: str,
+    correlation: Sequence[str], limit: int,
+) -> int:  # fmt: skip
     """Print the newest sagas that fit."""
     if limit < 1:
         raise UsageError(f"--limit {limit}: give a number of at least 1", code="AM2521")
     labels: Mapping[str, str] = pairs(correlation)
     async with looking(common) as (orchestrator, _):
-        views = orchestrator.list(status=status, name=name, key=key, hold=hold, correlation=labels, limit=limit + 1)
+        views = orchestrator.list(
+            filter, status=status, name=name, key=key, hold=hold, correlation=labels, limit=limit + 1
+        )
         if common.output == "table":
             _write_table([view async for view in views], limit)
         else:
@@ -112,6 +115,48 @@ def _list_row(view: SagaView, now: datetime) -> list[Text]:
 def present() -> datetime:
     """What time it is."""
     return datetime.fromtimestamp(SystemClock().now_ms() / 1000, UTC)
+
+
+# --- count ---------------------------------------------------------------------------------------
+
+
+async def count_sagas(common: Common, *, filter: str, by: Sequence[By]) -> int:
+    """Print how many sagas fit, or how many for each value of some fields."""
+    async with looking(common) as (orchestrator, _):
+        if not by:
+            count = await orchestrator.count(filter)
+            if common.output == "table":
+                output.write([output.text(count)])
+            else:
+                output.write_one({"count": count}, common.output)
+            return OK
+        fields = _fields(by)
+        found = await orchestrator.count_by(*fields, filter=filter)
+    if common.output == "table":
+        _write_counts(fields, found)
+    elif common.output == "json":
+        output.write_json([records.counted(fields, *pair) for pair in found.items()])
+    else:
+        for pair in found.items():
+            output.write_jsonl(records.counted(fields, *pair))
+    return OK
+
+
+def _fields(by: Sequence[By]) -> list[By]:
+    """What is grouped by; a version says nothing without its name."""
+    found: list[By] = []
+    for each in by:
+        found += ["name", each] if each == "version" else [each]
+    return list(dict.fromkeys(found))
+
+
+def _write_counts(fields: Sequence[str], found: Mapping[tuple[str | int, ...], int]) -> None:
+    heads = [*(field.upper() for field in fields), "COUNT"]
+    rows = [[output.text(each) for each in (*group, count)] for group, count in found.items()]
+    if rows:
+        output.write(output.grid(heads, rows, room=output.width(), elastic=()))
+    else:
+        say("no saga fits")
 
 
 # --- show ----------------------------------------------------------------------------------------

@@ -52,6 +52,27 @@ class Common:
 COMMON = Common()
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Many:
+    """What every verb takes beside ids: which sagas it is for, and how carefully."""
+
+    filter: Annotated[str | None, Parameter(allow_leading_hyphen=True, show_default=False)] = None
+    """Instead of ids: all sagas that fit, as in 'status:running customer:ann waiting>1h'."""
+
+    dry_run: Annotated[bool, Parameter(negative="")] = False
+    """Say for each saga whether the verb would be asked for or refused, and change nothing."""
+
+    limit: Annotated[int | None, Parameter(show_default=False)] = None
+    """At most so many of those that fit, newest first; without it more than 1,000 are refused."""
+
+    yes: Annotated[bool, Parameter(alias="-y", negative="")] = False
+    """Ask nothing; without a terminal nothing is asked anyway."""
+
+
+MANY = Many()
+
+
 @dataclass(frozen=True)
 class Project:
     """`[tool.amends]` of the nearest pyproject.toml; `root` is None when there is none."""

@@ -13,7 +13,8 @@
     figures   {"name", "version", "started", "in_flight", "settled", "completed", "compensated", "closed", "standing",
                "by_hand", "completion_rate", "compensation_rate", "by_hand_rate", "p50_ms", "p95_ms", "p99_ms",
                "failed_step", "failed", "failed_rate"}: one definition's version; rates from 0 to 1, null of none
-    acted     {"id", "verb", "result": "applied" | "queued" | "refused", "status", "error"}
+    acted     {"id", "verb", "result": "applied" | "queued" | "unchanged" | "refused" | "eligible", "status", "error"}
+    counted   {"count"}, and with `--by` its fields: "name", "version", "status", "hold", "step"
     started   {"id", "name", "status", "result", "cause", "errors": []}
 
 `list`, `history`, `tail`, `why`, `top`, and the verbs that take several ids print an array, or with `jsonl` one
@@ -25,6 +26,7 @@ Rules of this file: pure; a view goes in, plain JSON comes out.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -135,6 +137,11 @@ def _moment(at_ms: int) -> str | None:
 def acted(saga_id: str, verb: str, result: str, *, status: str = "", error: str = "") -> Record:
     """What became of a verb."""
     return {"id": saga_id, "verb": verb, "result": result, "status": status, "error": error}
+
+
+def counted(fields: Sequence[str], group: Sequence[str | int], count: int) -> Record:
+    """How many sagas have these values."""
+    return {**dict(zip(fields, group, strict=True)), "count": count}
 
 
 def started(view: SagaView) -> Record:
