@@ -243,6 +243,31 @@ async def apply(engine: Engine, saga_id: str, command: Command, command_id: int 
         return await _apply_to(actor, command, command_id)
 
 
+async def apply_within(engine: Engine, saga_id: str, command: Command, patience_s: float) -> bool:
+    """Apply a verb or a signal that this process asks for; False when it is asked for, and not yet decided.
+
+    Raises:
+        NotFound, Conflict, UsageError: as `apply`. StoreUnavailable: the lease is not ours for certain.
+    """
+    task = asyncio.ensure_future(apply(engine, saga_id, command))
+    done, _ = await asyncio.wait([task], timeout=patience_s)
+    if not done:
+        task.add_done_callback(_forget)  # a cancel that waits for its pivot
+        return False
+    try:
+        task.result()
+    except Conflict as refused:
+        if engine.executor.too_late:  # we were stopped: another may lead, and have moved the saga since
+            raise StoreUnavailable("the lease is not ours for certain at the moment; ask again") from refused
+        raise
+    return True
+
+
+def _forget(task: asyncio.Future[bool]) -> None:
+    if not task.cancelled():
+        task.exception()
+
+
 async def _apply_to(actor: Actor, command: Command, command_id: int) -> bool:
     saga_id, engine = actor.saga_id, actor.engine
     await actor.moves()

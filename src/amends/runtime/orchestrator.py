@@ -23,7 +23,7 @@ from ..core.filters import Filter
 from ..core.ids import IdMaker
 from ..core.sealing import Sealing
 from ..core.transitions import SagaStatus
-from ..errors import Conflict, NotFound, StoreError, StoreUnavailable, UsageError
+from ..errors import Conflict, NotFound, StoreError, UsageError
 from ..observe.bus import Bus, Notice, Subscription
 from ..policies.durations import Duration, milliseconds
 from ..stores.address import open_address
@@ -56,7 +56,7 @@ from .clock import Clock, SystemClock
 from .commands import Command, decode_error, encode_command, sealed
 from .engine import Engine
 from .handle import Handle
-from .intake import apply, directed
+from .intake import apply_within, directed
 from .lease import Leader
 from .reading import Moment, Reader, has_outcome, listed, outcome
 from .tailing import Tail, TailEntry, follow
@@ -563,18 +563,7 @@ class Orchestrator:
         engine = self._engine()
         if engine is None:
             return await self._post(saga_id, command, patience_s)
-        task = asyncio.ensure_future(apply(engine, saga_id, command))
-        done, _ = await asyncio.wait([task], timeout=patience_s)
-        if not done:
-            task.add_done_callback(_forget)  # a cancel that waits for its pivot: asked for, not yet decided
-            return False
-        try:
-            task.result()
-        except Conflict as refused:
-            if engine.executor.too_late:  # we were stopped: another may lead, and have moved the saga since
-                raise StoreUnavailable("the lease is not ours for certain at the moment; ask again") from refused
-            raise
-        return True
+        return await apply_within(engine, saga_id, command, patience_s)
 
     async def _post(self, saga_id: str, command: Command, patience_s: float) -> bool:
         """Through the inbox: the lease's holder applies it and answers."""
@@ -597,8 +586,3 @@ class Orchestrator:
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, _POLL_MAX_S / 4)
         return False
-
-
-def _forget(task: asyncio.Future[bool]) -> None:
-    if not task.cancelled():
-        task.exception()
