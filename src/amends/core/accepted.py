@@ -18,7 +18,6 @@ of the step itself names, and so does an unknown one choose nothing.
 
 from __future__ import annotations
 
-import functools
 import inspect
 import typing
 from collections.abc import Callable, Iterator
@@ -31,6 +30,7 @@ from ..policies.durations import Duration, milliseconds
 from .annotations import NONE, Annotation, bare
 from .calls import Argument, Call, Source
 from .context import Context
+from .functions import innermost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,9 +107,7 @@ def poll_of(call: Call, name: str) -> Call:
 
 def _named_by(function: Callable[..., Any]) -> Iterator[FunctionType]:
     """The functions that a function's own code names: globals, cells, and attributes of modules and classes."""
-    while isinstance(function, functools.partial):
-        function = function.func
-    function = inspect.unwrap(function)
+    function = inspect.unwrap(innermost(function))
     function = getattr(function, "__func__", function)
     if not isinstance(function, FunctionType):
         return

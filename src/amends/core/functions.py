@@ -86,7 +86,7 @@ class Function:
         return Any if annotation is EMPTY else self._resolve(annotation, known, f"{where}, its result")
 
     def _resolve(self, annotation: Any, known: Mapping[str, Any], where: str) -> Annotation:
-        written_in = getattr(inspect.unwrap(_innermost(self.call)), "__globals__", {})
+        written_in = getattr(inspect.unwrap(innermost(self.call)), "__globals__", {})
         holder: Any = SimpleNamespace(__annotations__={"it": annotation})
         try:
             hints = typing.get_type_hints(holder, written_in, {**known, **self.names}, include_extras=True)
@@ -115,7 +115,7 @@ def examine(function: object, role: str, frame: FrameType, *, must_be_sync: bool
         raise _unfit(f"{function!r} cannot be {role}: it is no function")
     name = getattr(function, "__name__", "") or ""
     shown = name or repr(function)
-    inner = _innermost(function)
+    inner = innermost(function)
     if inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner):
         raise _unfit(f"{shown} cannot be {role}: it yields; return one value")
     is_async = inspect.iscoroutinefunction(inner)
@@ -158,7 +158,7 @@ def _kept_names(function: Any, frame: FrameType) -> Mapping[str, Any]:
     return {name: value for name, value in frame.f_locals.items() if name in words}
 
 
-def _innermost(function: Any) -> Any:
+def innermost(function: Any) -> Any:
     """The routine that runs in the end: behind a `partial`, or an object that is called like a function."""
     while isinstance(function, functools.partial):
         function = function.func
