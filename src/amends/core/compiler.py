@@ -8,14 +8,14 @@ functions and codecs, at the same indices. The codes of all mistakes are listed 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from ..errors import DefinitionError
-from .annotations import Annotation
+from .annotations import NONE, Annotation, bare
 from .calls import Binding
 from .codec import Codec
 from .flatten import Draft, Tree, flatten, last_value
@@ -63,7 +63,9 @@ def compile_saga(
     check_pivots(tree)
     explicit = -1 if result is None else _result_step(tree, result)
     wired = wire(tree, names=names, input_type=input_type, resources=resources)
+    result_node = explicit if explicit >= 0 else last_value(tree.drafts, tree.root)
     read = {giver for index in wired.read | {explicit} for giver in (index, *_givers(tree, index))}
+    read |= {giver for index in (*read, *_givers(tree, result_node)) for giver in _item_givers(tree, wired, index)}
     graph = Graph(
         name=name,
         version=version,
@@ -72,7 +74,7 @@ def compile_saga(
         root=tree.root,
         after_completed=tree.after_completed,
         after_compensated=tree.after_compensated,
-        result=explicit if explicit >= 0 else last_value(tree.drafts, tree.root),
+        result=result_node,
         deadline_ms=deadline_ms,
         results=tree.results,
         atomic=tuple(
@@ -194,3 +196,14 @@ def _givers(tree: Tree, index: int) -> list[int]:
             return [giver for child in draft.children for giver in _givers(tree, child)]
         case _:
             return []
+
+
+def _item_givers(tree: Tree, wired: Wired, index: int) -> Iterator[int]:
+    """What gives the value of an item, when the node is an EACH: a list of its type has no place for None."""
+    if index < 0 or tree.drafts[index].kind is not Kind.EACH:
+        return
+    for giver in _givers(tree, tree.drafts[index].children[0]):
+        payload = wired.bindings[giver].payload
+        if payload is not None and bare(payload.declared) is not NONE:
+            yield giver
+        yield from _item_givers(tree, wired, giver)

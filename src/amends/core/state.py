@@ -25,7 +25,7 @@ from .transitions import ACTIVE, STEP_TRANSITIONS, STUCK, UNDECIDED, SagaStatus,
 
 _S = StepStatus
 _NONE: Mapping[int, Any] = MappingProxyType({})
-_COMPOSITE = frozenset({Kind.EACH, Kind.CALL, Kind.FIRST_OF})
+_COMPOSITE = frozenset({Kind.CALL, Kind.FIRST_OF})  # whose value is that of a node below
 
 
 def _move_of(old: StepStatus, new: StepStatus) -> tuple[StepStatus, int, int, int]:
@@ -77,7 +77,7 @@ class Slot:
     cursor: int = 0  # SEQUENCE: the child reached last; CHOOSE: the branch taken
     remaining: int = 0  # PARALLEL and EACH: children (items) not finished, or not undone, yet
     block: Block | None = None  # EACH: its items' slots
-    items: list[Raw] | None = None  # EACH: the items
+    items: list[Raw] | None = None  # EACH: the items; the list of their values is its `result`, if somebody reads it
     limit: int = 0  # EACH: how many run at a time
     input: Raw | None = None  # CALL: what the called saga's functions take as their input
     active: int = 0  # FIRST_OF: the alternative's nodes that are ready, running, being settled or backing off
@@ -155,7 +155,7 @@ class SagaState:
         slot = self.slots[index]
         if slot is None or slot.passed or slot.status is _S.PASSED:
             return None
-        if slot.result is None and self.nodes[index].kind in _COMPOSITE:
+        if self.nodes[index].kind in _COMPOSITE:
             return value_of(self, index)
         return slot.result
 
@@ -309,14 +309,18 @@ def _giver(state: SagaState, index: int) -> int:
 
 
 def value_of(state: SagaState, index: int) -> Raw | None:
-    """The value of the node at slot `index`: for an EACH the list of its items'; None when it has none."""
+    """The value of the node at slot `index`; None when it has none."""
     giver = _giver(state, index)
     if giver < 0:
         return None
-    slot = state.slot(giver)
-    if state.nodes[giver].kind is not Kind.EACH:
-        return state.result_of(giver)
-    block = slot.block
+    if state.nodes[giver].kind is Kind.EACH and not state.nodes[giver].read:
+        return list_of(state, giver)
+    return state.result_of(giver)
+
+
+def list_of(state: SagaState, index: int) -> Raw | None:
+    """The list of an EACH, made of its items' values: only when all of them are finished."""
+    block = state.slot(index).block
     if block is None:
         return None
     items = (value_of(state, block.first + item * block.size) or NOTHING for item in range(block.count))

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from .events import AlternativeFailed, TurnedBack
 from .graph import Kind, Node
 from .places import Block, block_of
-from .state import SagaState, Slot, value_of
+from .state import SagaState, Slot, list_of
 from .transitions import StepStatus
 
 _S = StepStatus
@@ -67,6 +67,7 @@ def list_items(state: SagaState, index: int, block: Block) -> None:
         slot.cursor += 1
         enter(state, block.first + (slot.cursor - 1) * block.size)
     if not block.count:
+        _all_items_done(state, index, slot)
         done(state, index)
 
 
@@ -113,9 +114,14 @@ def _item_done(state: SagaState, index: int) -> bool:
         return False
     if slot.remaining:
         return False
-    if state.nodes[index].read:  # made once, for each reader would make it anew
-        slot.result = value_of(state, index)
+    _all_items_done(state, index, slot)
     return True
+
+
+def _all_items_done(state: SagaState, index: int, slot: Slot) -> None:
+    """Keep the list for those who read it: each would make it anew, and not see whether it is whole."""
+    if state.nodes[index].read:
+        slot.result = list_of(state, index)
 
 
 def fail(state: SagaState, index: int, slot: Slot, cause: str) -> None:
