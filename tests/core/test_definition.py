@@ -15,8 +15,20 @@ import pytest
 import amends.core
 from amends.core import codes
 from amends.core.context import Context
-from amends.core.definition import Saga, Step, choose, parallel, sleep, step, wait_for, when
-from amends.core.graph import Kind, structure_from, structure_of
+from amends.core.definition import (
+    Saga,
+    Step,
+    call,
+    choose,
+    each,
+    first_of,
+    parallel,
+    sleep,
+    step,
+    wait_for,
+    when,
+)  # fmt: skip
+from amends.core.graph import Kind, graph_from, structure_from, structure_of
 from amends.errors import DefinitionError, PayloadError, UsageError
 from amends.policies.retry import Retry
 
@@ -328,6 +340,46 @@ class TestStructure:
         assert built().fingerprint != Saga("shop", plain("y"), plain("x")).fingerprint
         assert built().fingerprint != Saga("shop", plain("x"), plain("y"), version=2).fingerprint
         assert structure_from(structure_of(built().graph)).nodes == built().graph.nodes
+
+    def test_the_fingerprints_of_sagas_without_newer_nodes_are_those_of_the_first_release(self):
+        one = Saga("one", plain("a"))
+        many = Saga(
+            "many", undone("a"), parallel(plain("b"), (undone("c"), sleep(1))),
+            choose(when(true, wait_for("w", int, timeout=1, on_timeout=plain("x")))), plain("p", pivot=True),
+            plain("r", retriable=True), on_completed=[plain("t")],
+        )  # fmt: skip
+        assert one.fingerprint == "6a21c43aac0f838b971fe5f269f53d09"
+        assert many.fingerprint == "250c8704e3347db2d7bfaae2c8eb41c5"
+
+    def test_the_structure_of_each_call_and_first_of_is_in_it_and_their_tuning_is_not(self):
+        def items(order: Order) -> list[int]: ...
+
+        def inner(*nodes: Any, **options: Any) -> Saga[Any, Any]:
+            return Saga("inner", *nodes, **options)
+
+        b, c = plain("b"), plain("c")
+        sagas = [
+            Saga("shop", b, c),
+            Saga("shop", each(items, b, c)),
+            Saga("shop", each(items, b), c),
+            Saga("shop", first_of(b, c)),
+            Saga("shop", first_of(c, b)),
+            Saga("shop", first_of((b, c))),
+            Saga("shop", first_of(b, c, name="either")),
+            Saga("shop", call(inner(b, c))),
+            Saga("shop", call(inner(b, c), name="other")),
+            Saga("shop", call(inner(b, c, result=b))),
+        ]
+        assert len({saga.fingerprint for saga in sagas}) == len(sagas)
+        same = Saga("shop", each(lambda order: [1, 2], b, c, limit=3, item=int), input=Order)
+        assert same.fingerprint == sagas[1].fingerprint
+        tuned = inner(b, c, version=2, deadline=5, on_completed=[a])
+        assert Saga("shop", call(tuned)).fingerprint == sagas[7].fingerprint
+        for saga in sagas:
+            stored = graph_from(structure_of(saga.graph), saga.fingerprint)
+            assert (stored.nodes, stored.results, stored.sizes) == (
+                saga.graph.nodes, saga.graph.results, saga.graph.sizes,
+            )  # fmt: skip
 
     def test_a_saga_without_a_node(self):
         refuses("AM1103", lambda: Saga("shop"), 'saga "shop"')

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from amends.core.definition import Saga, choose, parallel, sleep, step, wait_for, when
+from amends.core.definition import Saga, call, choose, each, first_of, parallel, sleep, step, wait_for, when
 from amends.errors import DefinitionError
 
 
@@ -25,6 +25,14 @@ looked = made("looked", read_only=True)
 tried = made("tried", best_effort=True)
 
 
+def items(order: Any) -> list[int]:
+    return [1]
+
+
+def inner(*nodes: Any) -> Any:
+    return call(Saga("inner", *nodes))
+
+
 def wait(on_timeout: Any = "turn_back") -> Any:
     return wait_for("go", None, timeout=1, on_timeout=on_timeout)
 
@@ -41,6 +49,17 @@ def wait(on_timeout: Any = "turn_back") -> Any:
         ),
         pytest.param([(before, [pivot])], id="in a nested sequence at the top"),
         pytest.param([parallel(looked, tried), wait(), before], id="no pivot at all"),
+        pytest.param([before, inner(pivot), retried], id="in a call"),
+        pytest.param([inner(before, pivot, retried), more], id="in a call, with what follows it"),
+        pytest.param([choose(when(yes, inner(pivot))), retried], id="in a call in a branch"),
+        pytest.param([inner(choose(when(yes, pivot))), retried], id="in a branch in a call"),
+        pytest.param(
+            [pivot, each(items, retried, looked, tried), first_of(more, looked.named("last"))],
+            id="each and first_of after it",
+        ),
+        pytest.param(
+            [each(items, before), first_of(other, before.named("last")), pivot], id="each and first_of before it"
+        ),
     ],
 )
 def test_what_is_legal_is_built(nodes):
@@ -74,6 +93,24 @@ def test_what_is_legal_is_built(nodes):
         pytest.param("AM1305", [pivot, wait()], id="a wait that turns back"),
         pytest.param("AM1305", [pivot, wait_for("go", None)], id="a wait without end"),
         pytest.param("AM1305", [pivot, parallel(retried, wait())], id="a wait in a parallel"),
+        pytest.param("AM1301", [inner(pivot), second], id="one behind a call with one"),
+        pytest.param("AM1301", [pivot, inner(second)], id="one in a call behind one"),
+        pytest.param("AM1302", [each(items, pivot)], id="in an each"),
+        pytest.param("AM1302", [each(items, inner(pivot))], id="in a call in an each"),
+        pytest.param("AM1302", [first_of(pivot, before)], id="in a first_of"),
+        pytest.param("AM1302", [first_of(before, inner(pivot))], id="in a call in a first_of"),
+        pytest.param("AM1302", [parallel(before, inner(pivot))], id="in a call in a parallel"),
+        pytest.param(
+            "AM1302", [choose(when(yes, inner(choose(when(yes, pivot)))))], id="in a choose in a call in a choose"
+        ),
+        pytest.param("AM1303", [pivot, each(items, retried, before)], id="an ordinary step in an each after it"),
+        pytest.param("AM1303", [pivot, first_of(retried, before)], id="an ordinary step in a first_of after it"),
+        pytest.param("AM1303", [pivot, inner(before)], id="an ordinary step in a call after it"),
+        pytest.param("AM1303", [inner(pivot), before], id="an ordinary step after a call with one"),
+        pytest.param("AM1304", [each(items, retried)], id="a retriable step in an each before it"),
+        pytest.param("AM1304", [first_of(before, retried)], id="a retriable step in a first_of before it"),
+        pytest.param("AM1305", [pivot, each(items, wait())], id="a wait in an each"),
+        pytest.param("AM1305", [pivot, first_of(wait(), retried)], id="a wait in a first_of"),
     ],
 )
 def test_what_is_not_is_refused(code, nodes):
@@ -81,6 +118,12 @@ def test_what_is_not_is_refused(code, nodes):
         Saga("shop", *nodes)
     assert caught.value.code == code
     assert 'saga "shop"' in caught.value.message
+
+
+def test_a_saga_whose_retriable_steps_wait_for_a_caller_s_pivot_cannot_be_built_alone():
+    with pytest.raises(DefinitionError, match="AM1304"):  # so what is called after a pivot is read-only or best effort
+        Saga("inner", retried)
+    assert Saga("shop", pivot, call(Saga("inner", looked, tried)))
 
 
 def test_a_retriable_follow_up_needs_a_pivot_on_the_way_to_it():

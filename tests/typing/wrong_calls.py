@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amends import Context, Retry, Saga, step, wait_for
+from amends import Accepted, Context, Retry, Saga, call, each, first_of, step, wait_for
 
 
 @step(retry=Retry(attempts=2))
@@ -24,3 +24,10 @@ Saga("x", "pay")  # wrong
 Saga("x", pay, dead_line="5m")  # wrong
 wait_for("approval", str, on_timeout="give_up")  # wrong
 saga: Saga[int, int] = Saga("x", pay, result=pay)  # wrong
+call("ship")  # wrong
+first_of("card", pay)  # wrong
+each(lambda order: order, "pay")  # wrong
+each(lambda order: order, pay, limit="3")  # wrong
+Accepted(calls)  # wrong
+Accepted(poll="calls")  # wrong
+Accepted(every=[1])  # wrong

@@ -155,9 +155,10 @@ class SagaState:
         slot = self.slots[index]
         if slot is None or slot.passed or slot.status is _S.PASSED:
             return None
-        if self.nodes[index].kind in _COMPOSITE:
+        node = self.nodes[index]
+        if node.kind in _COMPOSITE:
             return value_of(self, index)
-        return slot.result
+        return list_of(self, index) if node.kind is Kind.EACH and not node.read else slot.result
 
     # --- slots and nodes ---------------------------------------------------------------------------
 
@@ -311,15 +312,11 @@ def _giver(state: SagaState, index: int) -> int:
 def value_of(state: SagaState, index: int) -> Raw | None:
     """The value of the node at slot `index`; None when it has none."""
     giver = _giver(state, index)
-    if giver < 0:
-        return None
-    if state.nodes[giver].kind is Kind.EACH and not state.nodes[giver].read:
-        return list_of(state, giver)
-    return state.result_of(giver)
+    return state.result_of(giver) if giver >= 0 else None
 
 
 def list_of(state: SagaState, index: int) -> Raw | None:
-    """The list of an EACH, made of its items' values: only when all of them are finished."""
+    """The list of an EACH, made of its items' values, which must all be there."""
     block = state.slot(index).block
     if block is None:
         return None

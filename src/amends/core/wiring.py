@@ -21,9 +21,9 @@ Rule of this file: everything about parameters is decided here, and nothing when
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Union, get_args, get_origin
+from typing import Any, Union
 
 from ..errors import DefinitionError
 from .accepted import without_accepted
@@ -31,6 +31,7 @@ from .annotations import NONE, Annotation, admits_none, bare, is_connection, is_
 from .calls import Argument, Binding, Call, Source
 from .codec import Codec, Codecs
 from .context import Context
+from .declared import check_resources, inferred_input, item_type
 from .flatten import Draft, Tree
 from .functions import Function, Parameter
 from .graph import Kind
@@ -40,7 +41,6 @@ from .scope import Assigned, Scope
 from .steps import Step
 
 _CANDIDATES_SHOWN = 8
-_SEQUENCES = (list, tuple, set, frozenset, Sequence, Iterable, Collection)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +107,9 @@ class _Wiring:
         self.values: dict[int, _Value] = {}  # of the nodes that give one, by index
         self.call = -1  # the CALL whose nodes are being wired
         self.items: list[tuple[int, Annotation]] = []  # the EACHs around, and their items' types
-        self.input_type = self._inferred_input() if input_type is None else input_type
+        self.input_type = inferred_input(self.tree, names) if input_type is None else input_type
         self.input_bare = bare(self.input_type)
-        self._check_resources(resources)
+        check_resources(resources, self.input_bare, f'saga "{tree.saga}": resources=')
         self.resources = resources
         self.all_resources = list(resources)
 
@@ -229,7 +229,7 @@ class _Wiring:
         assert isinstance(each, Each)
         where = f'saga "{self.tree.saga}", {draft.path}'
         function = self._call(each.items, _Role(f"{where}, its items", context=False))
-        item = self._item_type(each, where)
+        item = item_type(each, self.names, where)
         self.items.append((index, item))
         body = self.tree.drafts[draft.children[0]]
         mark = self.scope.mark()
@@ -247,20 +247,9 @@ class _Wiring:
         if name:
             self.scope.add(Assigned(index, name, listed, certain=True))
 
-    def _item_type(self, each: Each, where: str) -> Annotation:
-        """What `item=` says, else what the items' function is annotated to return a list of."""
-        if each.item is not None:
-            return each.item
-        declared = bare(each.items.returns(self.names, f"{where}, its items"))
-        origin: Any = get_origin(declared)
-        arguments = get_args(declared)
-        if origin is tuple and arguments[1:] != (Ellipsis,):  # one of a fixed form is no list of one type
-            return Any
-        return arguments[0] if arguments and origin in _SEQUENCES else Any
-
     def _name_of(self, draft: Draft) -> str:
-        """The name of the node that gives a body's value; "" when it has none."""
-        while draft.kind is Kind.SEQUENCE:
+        """The name of the node that gives a body's value; "" when it has none. An each goes by its last node's."""
+        while draft.kind in (Kind.SEQUENCE, Kind.EACH):
             draft = self.tree.drafts[draft.children[-1]]
         return draft.name
 
@@ -481,7 +470,7 @@ class _Wiring:
             why = f"it stands inside {inside.path}, which is over; only the value of {inside.path} itself is seen"
         elif role.own >= 0:
             why = "a compensation sees the input, its own result, and what was assigned before its action"
-        elif role.where.startswith(f'saga "{self.tree.saga}", step "{name}"'):
+        elif role.where.startswith(f'saga "{self.tree.saga}", step "{self.tree.drafts[index].path}"'):
             why = "only the step's compensation can read the step's own result"
         else:
             why = "it comes later, or stands in another branch"
@@ -516,62 +505,11 @@ class _Wiring:
 
     # --- types ------------------------------------------------------------------------------------
 
-    def _inferred_input(self) -> Annotation:
-        """The annotation of the first step's first parameter that is not the Context.
-
-        A call, or the items of an each, that comes first speaks in the step's place.
-        """
-        for draft in self.tree.drafts:
-            if draft.follow_up:
-                break
-            match draft.source:
-                case Step() as step:
-                    function, what = step.action, f'step "{draft.path}", action'
-                case Each() as each:
-                    function, what = each.items, f"{draft.path}, its items"
-                case Called(input=Function() as given):
-                    function, what = given, f'call "{draft.path}", its input'
-                case Called() as called:
-                    return called.saga.input_type
-                case _:
-                    continue
-            where = f'saga "{self.tree.saga}", {what}'
-            for parameter in function.parameters(self.names, where):
-                kind = bare(parameter.annotation)
-                if kind not in (Context, Refusals) and not is_connection(kind):
-                    return parameter.annotation if parameter.annotated else Any
-            break
-        return Any
-
     def _codec(self, declared: Annotation, where: str) -> Codec:
         try:
             return self.codecs.of(declared)
         except TypeError as error:
             raise DefinitionError(f"{where}: {text(declared)}: {error}", code="AM1209") from error
-
-    def _check_resources(self, resources: tuple[type, ...]) -> None:
-        where = f'saga "{self.tree.saga}": resources='
-        for position, resource in enumerate(resources):
-            if not isinstance(resource, type):
-                raise DefinitionError(
-                    f"{where} holds {resource!r}; declare classes, and give the objects to the Orchestrator",
-                    code="AM1211",
-                )
-            if getattr(resource, "_is_protocol", False) and not getattr(resource, "_is_runtime_protocol", False):
-                raise DefinitionError(
-                    f"{where} holds {resource.__name__}, a Protocol by which no object can be told; declare a class, "
-                    f"or put @runtime_checkable above the Protocol",
-                    code="AM1211",
-                )
-            if resource in resources[:position]:
-                raise DefinitionError(
-                    f"{where} holds {resource.__name__} twice; resources are told apart by type", code="AM1211"
-                )
-            if resource is self.input_bare:
-                raise DefinitionError(
-                    f"{where} holds {resource.__name__}, which is also the input's type; say the input's with input=",
-                    code="AM1211",
-                )
 
 
 def _connection(wired: list[Argument], function: Function, role: _Role) -> type | None:
