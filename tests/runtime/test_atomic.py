@@ -26,6 +26,7 @@ from amends import (
     start_in_transaction,
     step,
 )
+from amends.crypto import KeyRing
 from amends.errors import StoreUnavailable
 from amends.limits import ATOMIC_MS_MAX
 from tests.runtime.stage import FaultyStore, Ground, HandClock, events_of, kill, scene, until
@@ -181,6 +182,22 @@ async def test_the_work_is_not_done_in_the_loops_thread(bank):
     async with bank.orchestrator(saga) as orchestrator:
         await (await orchestrator.start(saga, 1)).result()
     assert seen[0] is not threading.current_thread()
+
+
+@scene
+async def test_the_result_of_an_atomic_step_is_encrypted_as_any_other(bank):
+    ring = KeyRing({"k": bytes(32)}, active="k")
+
+    def work(number: int, db: sqlite3.Connection) -> str:
+        return "4111-canary"
+
+    saga = one(work)
+    async with bank.orchestrator(saga, encryption=ring) as orchestrator:
+        handle = await orchestrator.start(saga, 1)
+        assert await handle.result() == "4111-canary"
+        assert (await orchestrator.get(handle.id))["work"].result == "4111-canary"
+    for file in bank.path.parent.glob("sagas.db*"):
+        assert b"canary" not in file.read_bytes()
 
 
 # --- what can go wrong -----------------------------------------------------------------------------

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 from ..core import events as ev
 from ..core.calls import Call as Function
 from ..core.events import Event, encode_frame
+from ..core.sealing import seal_events
 from ..errors import UsageError
 from ..stores.base import FrameRow
 from . import calling
@@ -99,8 +100,10 @@ class Body:
             raise UsageError(
                 f"{self._function.where}: {getattr(event, 'error', '') or 'it did not return a result'}", code="AM2242"
             )
-        self._landed = (self._actor.engine.clock.now_ms(), [event])
-        return FrameRow(self._actor.saga_id, self._seq, encode_frame(*self._landed))
+        engine, saga_id = self._actor.engine, self._actor.saga_id
+        at, events = self._landed = (engine.clock.now_ms(), [event])
+        written = events if engine.sealing is None else seal_events(engine.sealing, saga_id, events)
+        return FrameRow(saga_id, self._seq, encode_frame(at, written))
 
     def landed(self) -> None:
         """Its writes and its frame are durable."""
