@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from .runtime.beginning import start_in_transaction as start_in_transaction
     from .runtime.handle import Handle as Handle
     from .runtime.orchestrator import Orchestrator as Orchestrator
+    from .runtime.sync import SyncHandle as SyncHandle, SyncOrchestrator as SyncOrchestrator
     from .runtime.views import HistoryEntry as HistoryEntry, SagaView as SagaView, StepView as StepView
 
 __version__ = "0.1.0"
@@ -62,6 +63,8 @@ _WHEN_ASKED_FOR = {
     "Orchestrator": ".runtime.orchestrator",
     "SagaView": ".runtime.views",
     "StepView": ".runtime.views",
+    "SyncHandle": ".runtime.sync",
+    "SyncOrchestrator": ".runtime.sync",
     "start_in_transaction": ".runtime.beginning",
 }
 
@@ -94,6 +97,8 @@ __all__ = [
     "StepStatus",
     "StepView",
     "StoreError",
+    "SyncHandle",
+    "SyncOrchestrator",
     "UsageError",
     "call",
     "choose",

@@ -33,7 +33,7 @@ def rows(path: Path) -> list[tuple[int, str]]:
         return sorted(db.execute("SELECT transfer, what FROM moves"))
 
 
-@pytest.mark.parametrize(("syscalls", "every"), [(SYNCS, 1), ("pwrite64", 5)])
+@pytest.mark.parametrize(("syscalls", "every"), [(SYNCS, 1), ("pwrite64", 20)])
 def test_each_row_of_an_atomic_step_is_there_exactly_once_whenever_its_process_died(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], syscalls: str, every: int
 ) -> None:

@@ -37,6 +37,7 @@ from .executor import ACTION, Call
 if TYPE_CHECKING:
     from .actor import Actor
 
+in_atomic_step: contextvars.ContextVar[bool] = contextvars.ContextVar("in_atomic_step", default=False)
 CONNECTION = object()  # stands among the arguments for the connection that the transaction will give
 
 _SUCCESSES = (ev.ActionSucceeded, ev.CompensationSucceeded)
@@ -66,6 +67,7 @@ class Body:
         self._args = args
         self._kwargs = kwargs
         self._context = contextvars.copy_context()
+        self._context.run(in_atomic_step.set, True)
         self._landed: tuple[int, list[Event]] = (0, [])
         self._seq = 0
         self.limit_ms = int(limit_s * 1000)

@@ -19,7 +19,7 @@ from ..core.ids import IdMaker
 from ..core.redaction import encode_redactions
 from ..core.sealing import Sealing, open_frame, seal_events
 from ..errors import KeyConflict, UsageError
-from ..stores.base import DefinitionRow, FrameRow, KeyRow
+from ..stores.base import DefinitionRow, FrameRow, KeyRow, Store
 from .arguments import checked_correlation, checked_key, hash_of, is_hash_of
 from .clock import Clock, SystemClock
 
@@ -92,6 +92,18 @@ def join(
     if not same:
         raise key_conflict(saga, started.key, held.saga_id)
     return held.saga_id
+
+
+def file_of(store: Store) -> Path:
+    """The file whose transactions a start can join. Raises UsageError for a store that has none."""
+    path = getattr(store, "path", None)
+    if isinstance(path, Path):
+        return path
+    raise UsageError(
+        f"start(transaction=...): the store {store.address} is no file, so there is no transaction that a start could "
+        f"join; give the orchestrator the file of your tables, sqlite:///...",
+        code="AM2234",
+    )
 
 
 def beginning(

@@ -50,7 +50,7 @@ from .arguments import (
     signal_command,
     verb_command,
 )
-from .beginning import beginning, definition_row, first_frame, join, key_conflict, same_input
+from .beginning import beginning, definition_row, file_of, first_frame, join, key_conflict, same_input
 from .bulk import Bulk
 from .clock import Clock, SystemClock
 from .commands import Command, decode_error, encode_command, sealed
@@ -254,10 +254,10 @@ class Orchestrator:
             NotFound: no saga of that name is registered.
             StoreError: it could not be made durable.
         """
+        if transaction is not None:
+            return Handle(self, self._join(saga, input, key, correlation, transaction))
         self._raise_failure()
         definition = self._definition(saga)
-        if transaction is not None:
-            return Handle(self, self._join(definition, input, key, correlation, transaction))
         raw = definition.encode_input(input)
         key = checked_key(key)
         labels = checked_correlation(correlation)
@@ -304,17 +304,12 @@ class Orchestrator:
             raise key_conflict(saga, key, holder)
 
     def _join(
-        self, saga: Saga[Any, Any], input: Any, key: str | None, correlation: Mapping[str, str] | None, given: object
+        self, saga: Saga[Any, Any] | str, input: Any, key: str | None, labels: Mapping[str, str] | None, given: object
     ) -> str:
         """Start in the caller's transaction and in the caller's thread; the saga's id."""
-        path = getattr(self._store, "path", None)
-        if path is None:
-            raise UsageError(
-                f"start(transaction=...): the store {self._store.address} is no file, so there is no transaction "
-                f"that a start could join; give the orchestrator the file of your tables, sqlite:///...",
-                code="AM2234",
-            )
-        return join(given, saga, input, key, correlation, self._clock, path, self._sealing)
+        self._raise_failure()
+        saga = self._definition(saga)
+        return join(given, saga, input, key, labels, self._clock, file_of(self._store), self._sealing)
 
     def look(self) -> None:
         """Take up at once what was committed beside this orchestrator; otherwise that waits for its next `poll`."""
