@@ -155,9 +155,7 @@ def test_people_act_through_it(orchestrator):
         orchestrator.skip(other.id, "pay", reason="")
     assert orchestrator.skip(other.id, "pay", reason="it may stay")
     third = orchestrator.start(waiting, Order())
-    assert [done.saga_id for done in orchestrator.bulk("cancel", "name:waiting status:running", reason="all")] == [
-        third.id
-    ]
+    assert [done.id for done in orchestrator.bulk("cancel", "name:waiting status:running", reason="all")] == [third.id]
     orchestrator.drain()
     assert other.status() == "closed"
 

@@ -50,13 +50,6 @@ def is_plain(annotation: Annotation) -> bool:
     return getattr(origin or annotation, "__module__", "") in _PLAIN_MODULES
 
 
-def is_connection(annotation: Annotation) -> bool:
-    """Whether a bare type is the connection that atomic functions take: `sqlite3.Connection`, told by its name."""
-    return (
-        isinstance(annotation, type) and annotation.__module__ == "sqlite3" and annotation.__qualname__ == "Connection"
-    )
-
-
 def same_kind(declared: Annotation, wanted: Annotation) -> bool:
     """Whether a parameter of the bare type `wanted` may take, by name, a result of the bare type `declared`.
 

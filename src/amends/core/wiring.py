@@ -27,7 +27,8 @@ from typing import Any, Union
 
 from ..errors import DefinitionError
 from .accepted import without_accepted
-from .annotations import NONE, Annotation, admits_none, bare, is_connection, is_plain, same_kind, text
+from .annotations import NONE, Annotation, admits_none, bare, is_plain, same_kind, text
+from .atomic import check_action, connection_of, is_connection, store_connection
 from .calls import Argument, Binding, Call, Source
 from .codec import Codec, Codecs
 from .context import Context
@@ -184,12 +185,7 @@ class _Wiring:
         payload = self._codec(declared, f"{where}, its result")
         atomic = step.options.atomic
         action = self._call(step.action, _Role(f"{where}, action", atomic=atomic))
-        if atomic and action.connection is None:
-            raise DefinitionError(
-                f"{where}: atomic=True, but it takes no sqlite3.Connection, and so has nothing to write with; add a "
-                f"parameter `db: sqlite3.Connection`, or drop atomic=True",
-                code="AM1221",
-            )
+        check_action(action, where, atomic=atomic)
         probe = self._call(step.prober.function, _Role(f"{where}, probe")) if step.prober else None
         compensation = None
         if step.undo and not draft.follow_up:
@@ -353,7 +349,8 @@ class _Wiring:
                 f"annotate the other ones, or name them after the steps whose results they take",
                 code="AM1204",
             )
-        return Call(function.call, function.is_async, role.where, tuple(wired), _connection(wired, function, role))
+        connection = connection_of(wired, role.where, atomic=role.atomic, is_async=function.is_async)
+        return Call(function.call, function.is_async, role.where, tuple(wired), connection)
 
     def _argument(self, parameter: Parameter, role: _Role, own: Assigned | None) -> Argument | None:
         """The source of one parameter, by the first rule that fits; None when it keeps its default."""
@@ -365,7 +362,7 @@ class _Wiring:
         if wanted is Refusals:
             return Argument(name, Source.REFUSALS)
         if is_connection(wanted) and (role.atomic or wanted not in self.resources):
-            return self._connection(name, wanted, role, where)
+            return store_connection(name, wanted, where, atomic=role.atomic)
         if own is not None and name == own.name:
             return self._result(parameter, own, where, Source.OWN_RESULT)
         found = self.scope.named(name)
@@ -423,15 +420,6 @@ class _Wiring:
                 code="AM1210",
             )
         return Argument(name, Source.CONTEXT)
-
-    def _connection(self, name: str, wanted: Annotation, role: _Role, where: str) -> Argument:
-        if not role.atomic:
-            raise DefinitionError(
-                f"{where}: the store's connection is handed to the action and the compensation of an atomic step only; "
-                f"write step(atomic=True), or declare a connection of your own with Saga(resources=[...])",
-                code="AM1220",
-            )
-        return Argument(name, Source.RESOURCE, resource=wanted)
 
     def _result(self, parameter: Parameter, found: Assigned, where: str, source: Source = Source.RESULT) -> Argument:
         """A parameter that takes the result `found`, by name or by type."""
@@ -510,20 +498,6 @@ class _Wiring:
             return self.codecs.of(declared)
         except TypeError as error:
             raise DefinitionError(f"{where}: {text(declared)}: {error}", code="AM1209") from error
-
-
-def _connection(wired: list[Argument], function: Function, role: _Role) -> type | None:
-    """The type of the store's connection, when this atomic function takes it."""
-    found = next((argument.resource for argument in wired if is_connection(argument.resource)), None)
-    if found is None or not role.atomic:
-        return None
-    if function.is_async:
-        raise DefinitionError(
-            f"{role.where}: it takes the store's connection and is `async def`: it runs inside one transaction, where "
-            f"nothing can be awaited; write a plain `def`",
-            code="AM1410",
-        )
-    return found
 
 
 def _shown(parameter: Parameter) -> str:
