@@ -32,3 +32,4 @@ TAIL_PAGE_FRAMES = 500  # frames that `tail` reads at a time
 TAIL_SAGAS_KEPT = 10_000  # sagas whose line `tail` remembers, for its filter
 TAIL_SEARCH_FRAMES_MAX = 100_000  # frames that `tail -n` looks through, backward, for the last events that fit
 BUNDLE_BYTES_MAX = 1 << 30  # of an exported saga
+BELLS_MAX = 200  # processes that one rings by their doorbells; those beyond find out by looking

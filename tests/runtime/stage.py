@@ -76,7 +76,6 @@ class Ground:
         return self.memory if self.memory is not None else SQLiteStore(self.path)
 
     def orchestrator(self, *sagas: Any, **more: Any) -> Orchestrator:
-        more.setdefault("poll", "5ms")
         more.setdefault("grace", 0)
         return Orchestrator(more.pop("store", None) or self.store(), sagas=sagas, **more)
 
@@ -99,6 +98,12 @@ class FaultyStore:
 
     def close(self) -> None:
         self._inner.close()
+
+    def bell(self, what: Any) -> Any:
+        return self._inner.bell(what)
+
+    def ring(self, what: Any) -> None:
+        self._inner.ring(what)
 
     def __getattr__(self, name: str) -> Any:
         verb = getattr(self._inner, name)

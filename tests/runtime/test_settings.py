@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pytest
 
 from amends import Orchestrator, Retry, Saga, SagaRequiresManual, UsageError, parallel, sleep, step
-from tests.runtime.stage import events_of, kill, scene, until
+from tests.runtime.stage import FaultyStore, events_of, kill, scene, until
 
 
 @dataclass
@@ -182,14 +182,26 @@ async def test_grace_lets_running_calls_end_and_no_longer(ground):
 
 
 @scene
-async def test_poll_is_how_often_others_commands_are_looked_for(file_ground):
-    saga = Saga("polled", sleep("7d"), input=Order)
-    for poll, applied in (("10ms", True), ("20s", False)):
-        async with file_ground.orchestrator(saga, poll=poll) as orchestrator:
-            handle = await orchestrator.start(saga, Order())
-            await asyncio.sleep(0.05)  # the first look is over
-            async with file_ground.orchestrator(worker=False, patience="400ms") as other:
-                assert await other.pause(handle.id, reason="look") is applied
+async def test_poll_is_how_often_an_idle_orchestrator_looks_when_no_doorbell_rings(file_ground):
+    looks = {}
+    for poll in ("10ms", "20s"):
+        store = FaultyStore(file_ground.store())
+        async with file_ground.orchestrator(Saga("polled", sleep("7d"), input=Order), poll=poll, store=store):
+            await asyncio.sleep(0.7)
+            looks[poll] = store.calls.count("changed")
+    assert 0 < looks["20s"] <= 6  # each pause is twice the one before it
+    assert looks["10ms"] > 2 * looks["20s"]
+
+
+@scene
+async def test_what_nobody_rings_for_is_found_by_looking(file_ground):
+    saga = Saga("silent", sleep("7d"), input=Order)
+    async with file_ground.orchestrator(saga, poll="20ms") as orchestrator:
+        handle = await orchestrator.start(saga, Order())
+        store = file_ground.store()
+        store._belfry.ring = lambda what: None  # an older release, or one that may not write to our bells
+        async with file_ground.orchestrator(worker=False, store=store) as other:
+            assert await other.pause(handle.id, reason="look")
 
 
 @scene

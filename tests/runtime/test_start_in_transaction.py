@@ -410,11 +410,30 @@ def test_sqlalchemy_connections_and_sessions_are_taken_for_what_they_wrap(path):
 
 
 @scene
-async def test_look_takes_a_committed_start_up_without_waiting_for_the_poll(file_ground, path):
-    async with file_ground.orchestrator(orders, poll="1s") as orchestrator:
-        assert orchestrator.leading
+async def test_look_takes_a_committed_start_up_in_whatever_process_leads(file_ground, path, monkeypatch):
+    monkeypatch.setattr("amends.runtime.intake._SOON_S", 3_600)  # nobody looks without being told
+    monkeypatch.setattr("amends.stores.sqlite.joining.ring_once", lambda *_: None)
+    async with (
+        file_ground.orchestrator(orders, poll="1h") as orchestrator,
+        file_ground.orchestrator(orders, worker=False) as other,
+    ):
         await until(orchestrator._leader._intake.recovered.done)
-        looks = []
-        orchestrator._leader._intake.look = lambda: looks.append(True)
-        orchestrator.look()
-        assert looks == [True]
+        await asyncio.sleep(0.05)
+        with connected(path) as db:
+            db.execute("BEGIN IMMEDIATE")
+            saga_id = start_in_transaction(db, orders, Order(1))
+            db.execute("COMMIT")
+        other.look()
+        await asyncio.wait_for(orchestrator.handle(saga_id).result(), 10)
+
+
+@scene
+async def test_a_start_in_a_transaction_makes_who_leads_look_more_often(file_ground, path):
+    async with file_ground.orchestrator(orders, poll="1h") as orchestrator:
+        await asyncio.sleep(0.5)  # by now it waits longer between two looks
+        with connected(path) as db:
+            db.execute("BEGIN IMMEDIATE")
+            saga_id = start_in_transaction(db, orders, Order(1))
+            await asyncio.sleep(0.05)
+            db.execute("COMMIT")
+        await asyncio.wait_for(orchestrator.handle(saga_id).result(), 10)

@@ -48,8 +48,8 @@ class Rig:
 @scene
 async def test_after_a_failed_write_nothing_is_acknowledged_and_a_restart_recovers_what_was(ground):
     rig = Rig(ground)
-    # The lease of a failed store cannot be given back, and this process lives on: it has to run out.
-    async with ground.orchestrator(rig.saga, store=rig.store, lease="200ms") as orchestrator:
+    # The lease of a failed store cannot be given back, and this process lives on; yet nobody waits an hour for it.
+    async with ground.orchestrator(rig.saga, store=rig.store, lease="1h") as orchestrator:
         handle = await orchestrator.start(rig.saga, Order(5))
         waiting = asyncio.create_task(handle.result())
         await rig.begun.wait()

@@ -31,7 +31,6 @@ from .loading import App, load_app
 from .options import Common, Format, keys, open_store
 from .words import safe
 
-_LOOK_S = 0.25  # how often the worker looks whether its store has failed
 _FIELDS = ("event", "saga", "saga_name", "step", "attempt", "duration", "correlation")
 
 # --- worker --------------------------------------------------------------------------------------
@@ -101,15 +100,23 @@ def _signals() -> asyncio.Event:
 
 
 async def _until_over(orchestrator: Orchestrator, stop: asyncio.Event, *, until_idle: bool) -> None:
-    """Until a signal, a store that failed or, if asked for, nothing awake (which only the leader can tell)."""
+    """Until a signal, a store that failed or, if asked for, nothing awake (which only the leader can tell).
+
+    It is told of changes of the lease, and of a store that failed, and so has no need to look now and then.
+    """
     stopped = asyncio.create_task(stop.wait())
+    told = asyncio.Event()
+    subscription = orchestrator.subscribe(lambda _: told.set(), "lease.*", "store.*")
     idle: asyncio.Task[None] | None = None
     try:
         while orchestrator.failed is None:
             if until_idle and idle is None and orchestrator.leading:
                 idle = asyncio.create_task(orchestrator.drain())
-            watched: list[asyncio.Task[Any]] = [stopped] if idle is None else [stopped, idle]
-            done, _ = await asyncio.wait(watched, timeout=_LOOK_S, return_when=asyncio.FIRST_COMPLETED)
+            news = asyncio.create_task(told.wait())
+            watched: list[asyncio.Task[Any]] = [stopped, news] if idle is None else [stopped, news, idle]
+            done, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+            news.cancel()
+            told.clear()
             if stopped in done:
                 return
             if idle is not None and idle in done:
@@ -118,6 +125,7 @@ async def _until_over(orchestrator: Orchestrator, stop: asyncio.Event, *, until_
                     return
                 idle = None  # it lost the lease meanwhile: whoever has it now goes on
     finally:
+        subscription.close()
         for task in (stopped, idle):
             if task is not None:
                 task.cancel()

@@ -1,6 +1,8 @@
 """What comes from the store: sagas to recover, sagas others started, commands, far due times.
 
 Rules of this file:
+  * whoever starts or posts from outside rings the store's "work" bell; without a ring it is looked for
+    every 100 ms while something goes on here, and ever more seldom, up to `poll`, while nothing does.
   * recovery goes in pages, oldest first, so the first saga moves while the last is still being read;
     a store that fails during recovery is asked again, from the page that failed.
   * a saga that cannot be taken up is on hold and stops nobody else.
@@ -38,6 +40,8 @@ _PAGE = 500
 _PATHS_SHOWN = 50  # of the paths that an unknown one might have meant
 _OPEN = tuple(str(status) for status in SagaStatus if status not in ENDS)
 _BACKOFF_MAX_S = 5.0
+_SOON_S = 0.1  # how long to wait for a ring while something goes on
+_GAP_S = 0.002  # between two looks, however often it rings: a burst of starts is taken up in pages
 _PROJECT_FRAMES = 2_000
 _PROJECT_BUSY_S = 1.0  # while batches are being committed, one step of the projection this often
 
@@ -52,16 +56,12 @@ class Intake:
         self._begun: set[int] = set()  # commands; each stays until a page without it has proved its answer durable
         self._projected = 0  # batches the summaries are known to hold
         self._project_again = 0.0
-        self._look = True
+        self._bell = engine.store.bell("work")
         self.recovered = engine.loop.create_future()
 
     def start(self) -> None:
         """Begin to recover, then to watch."""
         self._spawn(self._run(), "amends-intake")
-
-    def look(self) -> None:
-        """This process wrote a start or a command itself, which `changed` does not tell."""
-        self._look = True
 
     async def stop(self) -> None:
         """End; commands not applied stay in the inbox."""
@@ -69,6 +69,7 @@ class Intake:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._bell.close()
         if not self.recovered.done():
             self.recovered.cancel()
 
@@ -83,18 +84,30 @@ class Intake:
         if not self.recovered.done():
             self.recovered.set_result(None)
         await self._patiently(self._sort_out_holds)
-        poll_s = milliseconds(engine.settings.poll) / 1000
+        await self._patiently(self._take_in)  # what was written before the bell hung
         look_ahead_s = engine.horizon_ms / 2000
         next_look = engine.loop.time() + look_ahead_s
+        pause_s, batches = 0.0, -1
         while not engine.stopped:
+            rung = await self._bell.wait(min(pause_s, max(0.0, next_look - engine.loop.time())))
             if engine.loop.time() >= next_look:
                 next_look = engine.loop.time() + look_ahead_s
                 await self._patiently(self._wake_sleepers)
-            if await self._patiently(engine.store.changed) or self._look:
-                self._look = False
-                await self._patiently(self._take_in)
+            # A ring that nobody needs costs a page; a change that nobody rang for is found by `changed`.
+            changed = await self._patiently(engine.store.changed)
+            found = (rung or changed) and await self._patiently(self._take_in)
             await self._project()
-            await asyncio.sleep(poll_s)
+            # Nobody rang for what was found, or what was rung for is not there yet: something goes on outside.
+            lively = bool(found) != rung or batches != engine.committer.batches
+            batches = engine.committer.batches
+            pause_s = self._next_pause(0.0 if lively else pause_s)
+            if rung:
+                await asyncio.sleep(_GAP_S)
+
+    def _next_pause(self, pause_s: float) -> float:
+        poll_s = milliseconds(self._engine.settings.poll) / 1000
+        soon_s = min(_SOON_S, poll_s)
+        return min(max(soon_s, pause_s * 2), poll_s if self._bell.works else soon_s)
 
     async def _project(self) -> None:
         """Keep the summaries near the journal: all the way when nothing is being committed, else a little."""
@@ -153,15 +166,19 @@ class Intake:
         saga = self._engine.sagas.get((name, version))
         return saga is not None and saga.fingerprint == fingerprint
 
-    async def _take_in(self) -> None:
-        """What other processes wrote: new sagas, and commands."""
+    async def _take_in(self) -> bool:
+        """What other processes wrote: new sagas, and commands; whether there was anything."""
+        found = False
         while await self._page(due_from=0, due_before=1):
-            pass
-        while await self._commands():
-            pass
+            found = True
+        while more := await self._commands():
+            found = True
+            if more < _PAGE:
+                break
+        return found
 
-    async def _commands(self) -> bool:
-        """Begin with commands that nobody works on; whether there may be more of them."""
+    async def _commands(self) -> int:
+        """Begin with commands that nobody works on, a page at most; how many."""
         # Those begun before are older, and found until their answers are durable: they must not fill the page.
         rows = await self._engine.store.commands(limit=_PAGE + len(self._begun))
         new = [row for row in rows if row.id not in self._begun]
@@ -169,7 +186,7 @@ class Intake:
         for row in new:
             self._begun.add(row.id)
             self._spawn(self._apply(row), f"amends-command-{row.id}")
-        return len(new) >= _PAGE
+        return len(new)
 
     async def _wake_sleepers(self) -> None:
         """Sagas on disk whose due time has come near."""
@@ -221,7 +238,7 @@ class Intake:
         except StoreError:
             # Out of reach for a moment; or the term is at its end, and the next one finds the command.
             self._begun.discard(row.id)
-            self._look = True
+            self._bell.ring()
             return
         except AmendsError as refused:
             error = encode_error(refused)

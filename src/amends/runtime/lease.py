@@ -19,6 +19,10 @@ divided:
         ▲                        │ renewal refused, or the time is over by the monotonic clock
         └────── term ended ◀─────┘
 
+Who stands by sleeps until something happens: the holder gives the lease back (the store's "lease" bell
+rings), the holder's process ends on this host (the kernel tells), or the lease runs out. It looks now
+and then without being told, for none of the three is certain to be heard of.
+
 What each failure does: the store out of reach while leading: renew again until the time is over.
 A SIGSTOP longer than the lease: on SIGCONT the first batch or renewal is refused. A clock stepped
 forward: another may take the lease early; the epoch still decides.
@@ -33,7 +37,8 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from ..errors import LeaseLost, StoreError, StoreUnavailable
-from ..stores.base import Lease, Owner, Store
+from ..stores.base import Bell, Lease, Owner, Store
+from ..stores.owner import leave, watch
 from .clock import Clock
 from .engine import Engine
 from .intake import Intake
@@ -41,7 +46,8 @@ from .intake import Intake
 _log = logging.getLogger("amends")
 _MARGIN = 1 / 3  # of the lease: below it no call begins
 _RENEW = 1 / 3  # of the lease: how often it is renewed
-_STANDBY_S = 0.5  # how often one who stands by asks for the lease
+_STANDBY_S = 2.0  # how often one who stands by looks without being told, where it would be told
+_STANDBY_UNTOLD_S = 0.2  # and where the holder's end or its release would not be heard of
 
 
 class Leader:
@@ -53,7 +59,7 @@ class Leader:
         ttl_ms: how long a lease lasts.
         clock: wall time.
         begin: makes the engine of a new term.
-        changed: told "acquired", "released" and "lost", for the event bus.
+        changed: told "acquired", "released" and "lost", for the event bus; "" when the store failed without a lease.
     """
 
     def __init__(
@@ -77,6 +83,7 @@ class Leader:
         self.failed: StoreError | None = None
         self._until = 0.0  # monotonic: the lease is ours for certain
         self._term_over: asyncio.Event = asyncio.Event()
+        self._bell: Bell | None = None  # while standing by
 
     async def start(self) -> None:
         """Ask once, so that a free store is led when this returns; then keep at it."""
@@ -87,11 +94,6 @@ class Leader:
     def recovered(self) -> Awaitable[None] | None:
         """Done when every saga of the term was taken up; None while standing by."""
         return None if self._intake is None else self._intake.recovered
-
-    def look(self) -> None:
-        """This process wrote a start or a command past the engine; the engine of the moment must see it."""
-        if self._intake is not None:
-            self._intake.look()
 
     async def _acquire(self) -> bool:
         loop = asyncio.get_running_loop()
@@ -120,16 +122,43 @@ class Leader:
     async def _run(self) -> None:
         while self.failed is None:
             if self.engine is None:
-                await asyncio.sleep(min(_STANDBY_S, self._ttl_ms / 3000))
                 try:
+                    await self._stand_by()
                     await self._acquire()
                 except StoreUnavailable as error:
                     _log.warning("standing by, the store is out of reach: %s", error)
+                    await asyncio.sleep(_STANDBY_UNTOLD_S)
                 except StoreError as error:
                     self.failed = error
+                    self._changed("")
                 continue
+            self._stop_listening()
             await self._lead(self.engine)
             await self._end_term(self.engine)
+        self._stop_listening()
+        leave(self._owner)  # the store takes no more writes of ours, so this is how the lease is given back
+
+    async def _stand_by(self) -> None:
+        """Until there may be a lease to be had."""
+        if self._bell is None:
+            self._bell = self._store.bell("lease")  # from here on a release is heard, so what follows cannot miss it
+        held = await self._store.owner(now=self._clock.now_ms())
+        if held is None:
+            return
+        owner, expires = held
+        unwatch = watch(owner, self._bell.ring)
+        told = unwatch is not None and self._bell.works
+        left_s = max(0.0, (expires - self._clock.now_ms()) / 1000)
+        try:
+            await self._bell.wait(min(left_s, self._ttl_ms / 3000, _STANDBY_S if told else _STANDBY_UNTOLD_S))
+        finally:
+            if unwatch is not None:
+                unwatch()
+
+    def _stop_listening(self) -> None:
+        if self._bell is not None:
+            self._bell.close()
+            self._bell = None
 
     async def _lead(self, engine: Engine) -> None:
         """Renew until the term is over."""
@@ -193,6 +222,7 @@ class Leader:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
+        self._stop_listening()
         if engine is None:
             return
         clean = not engine.stopped
@@ -203,6 +233,8 @@ class Leader:
                 await self._store.release(engine.lease)
             except StoreError as error:
                 _log.warning("the lease could not be given back; it runs out by itself: %s", error)
+        if self.failed is not None:
+            leave(self._owner)
         self._changed("released" if clean else "lost")
 
 

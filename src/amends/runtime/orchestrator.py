@@ -11,6 +11,7 @@ saga. No global state: two orchestrators live in one process.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from importlib.metadata import version
 from types import TracebackType
@@ -61,6 +62,7 @@ from .lease import Leader
 from .reading import Moment, Reader, has_outcome, listed, outcome
 from .tailing import Tail, TailEntry, follow
 from .views import HistoryEntry, SagaView
+from .watch import Watch
 from .why import Reason, why
 
 In = TypeVar("In")
@@ -68,8 +70,6 @@ Out = TypeVar("Out")
 History = list[HistoryEntry]  # inside the class, `list` is the verb
 Reasons = list[Reason]
 Figured = list[Figures]
-_POLL_S = 0.05
-_POLL_MAX_S = 1.0
 
 
 class Orchestrator:
@@ -113,6 +113,7 @@ class Orchestrator:
         self._leader: Leader | None = None
         self._sealing = encryption
         self._reader = Reader(self._store, self._sagas, encryption)
+        self._watch = Watch(self._store)
         self._starting: dict[tuple[str, str], asyncio.Future[None]] = {}
         self._open = False
         self.bus = Bus()
@@ -156,6 +157,7 @@ class Orchestrator:
         self._open = False
         if self._leader is not None:
             await self._leader.stop(milliseconds(self._settings.grace) / 1000)
+        await self._watch.stop()
         self._tell("orchestrator.stopped")
         self._store.close()
 
@@ -184,7 +186,9 @@ class Orchestrator:
         )  # fmt: skip
 
     def _lease_changed(self, what: str) -> None:
-        self._tell(f"lease.{what}")
+        if what:
+            self._tell(f"lease.{what}")
+        self._watch.wake_all()
         if self._leader is not None and self._leader.failed is not None:
             self._tell("store.failed", error=str(self._leader.failed))
 
@@ -285,8 +289,6 @@ class Orchestrator:
                 return Handle(self, saga_id, actor)
         else:
             holder = await self._store.start(first_frame(started, now, self._sealing), row)
-            if self._leader is not None:
-                self._leader.look()
         if holder:
             await self._same_input(saga, key, holder, raw)
         return Handle(self, holder or saga_id)
@@ -312,9 +314,8 @@ class Orchestrator:
         return join(given, saga, input, key, labels, self._clock, file_of(self._store), self._sealing)
 
     def look(self) -> None:
-        """Take up at once what was committed beside this orchestrator; otherwise that waits for its next `poll`."""
-        if self._leader is not None:
-            self._leader.look()
+        """Have what was committed on a connection of your own taken up at once, in this process or another."""
+        self._store.ring("work")
 
     def _definition(self, saga: Saga[Any, Any] | str) -> Saga[Any, Any]:
         if isinstance(saga, Saga):
@@ -433,7 +434,6 @@ class Orchestrator:
 
     async def _outcome(self, saga_id: str, known: Actor | None = None) -> Any:
         """Wait for an end (or a parking) and give or raise it; `known` is the actor it was started with."""
-        pause = _POLL_S
         while True:
             if known is not None and known.outcome_known:
                 return outcome(known.state, known.saga)
@@ -460,8 +460,7 @@ class Orchestrator:
             self._raise_failure()
             if engine is not None and saga_id not in engine.held and await self._news_of(engine, saga_id):
                 continue
-            await asyncio.sleep(pause)
-            pause = min(pause * 1.5, _POLL_MAX_S)
+            await self._watch.saga(saga_id, state.seq)
 
     async def _news_of(self, engine: Engine, saga_id: str) -> bool:
         """Watch a saga that rests on disk until it has news; False when it cannot be watched here."""
@@ -565,19 +564,15 @@ class Orchestrator:
         state = await self._reader.state(saga_id)  # NotFound, before anything is queued
         body = encode_command(sealed(self._sealing, saga_id, directed(command, state)))
         command_id = await self._store.post(saga_id, body, now=self._clock.now_ms())
-        if self._leader is not None:
-            self._leader.look()
-        loop = asyncio.get_running_loop()
-        until = loop.time() + patience_s
-        pause = _POLL_S / 2
         if await self._store.holder(now=self._clock.now_ms()) is None:
             return False
-        while loop.time() < until:
-            row = await self._store.command(command_id)
-            if row is not None and row.done:
-                if row.error:
-                    raise decode_error(row.error)
-                return True
-            await asyncio.sleep(pause)
-            pause = min(pause * 1.5, _POLL_MAX_S / 4)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience_s):
+                while True:
+                    row = await self._store.command(command_id)
+                    if row is not None and row.done:
+                        if row.error:
+                            raise decode_error(row.error)
+                        return True
+                    await self._watch.command(command_id)
         return False

@@ -19,7 +19,8 @@ class Settings:
         admission: sagas in memory above which `start` waits; sleeping ones are not in memory.
         lease: how long the lease lasts without a renewal.
         grace: how long running calls may go on at shutdown, before they are cut and handed over.
-        poll: how often commands and starts of other processes are looked for.
+        poll: how often starts and commands of other processes are looked for when no doorbell rang for them;
+            a store whose bells do not work is looked at ten times a second, or as often as this says.
         horizon: sagas whose next due time is further away are not kept in memory.
         deaths_max: process deaths in a row during one step before it is poison.
         patience: how long a verb waits to be applied before it reports "queued".
@@ -33,7 +34,7 @@ class Settings:
     admission: int = 10_000
     lease: Duration = "10s"
     grace: Duration = "10s"
-    poll: Duration = "100ms"
+    poll: Duration = "2s"
     horizon: Duration = "1m"
     deaths_max: int = DEATHS_MAX
     patience: Duration = "10s"

@@ -97,16 +97,21 @@ class Tail:
 
     async def after(self, position: int, *, follow: bool) -> AsyncIterator[TailEntry]:
         """Every event after a position; with `follow` it waits for more, and never ends."""
-        while True:
-            rows = await self._store.journal(after=position, limit=TAIL_PAGE_FRAMES)
-            for entry in await self._entries(rows):
-                yield entry
-            if rows:
-                position = rows[-1].position
-            elif follow:
-                await asyncio.sleep(_POLL_S)
-            else:
-                return
+        bell = self._store.bell("news") if follow else None
+        try:
+            while True:
+                rows = await self._store.journal(after=position, limit=TAIL_PAGE_FRAMES)
+                for entry in await self._entries(rows):
+                    yield entry
+                if rows:
+                    position = rows[-1].position
+                elif bell is not None:
+                    await bell.wait(_POLL_S)
+                else:
+                    return
+        finally:
+            if bell is not None:
+                bell.close()
 
     # --- inside ----------------------------------------------------------------------------------
 

@@ -18,6 +18,8 @@ Rules of this file:
     an epoch. A batch that is sent again after its answer was lost is acknowledged, not applied twice.
   * **Errors are sorted.** `StoreUnavailable`: send the same batch again. `StoreFailed`: nothing more
     may be acknowledged. `LeaseLost`: stop. A store never raises its driver's exceptions.
+  * **Bells are hints.** A process that wrote rings for those who wait; nothing depends on it, for
+    whoever waits also looks by itself, if seldom.
   * **Time is an argument**, in milliseconds since the epoch.
 
 `amends.testing.store_suite.StoreSuite` holds every backend to this; subclass it for your own.
@@ -25,7 +27,7 @@ Rules of this file:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
@@ -142,6 +144,32 @@ class Lease(Struct, frozen=True, array_like=True):
     expires: int
 
 
+Ring = Literal["work", "news", "lease"]
+"""What a bell rings for: a start or a command from outside; a commit; a lease that was given back."""
+
+
+class Bell(Protocol):
+    """Tells that the store was written to, by this object or by another process. A hint, and no more.
+
+    A ring may come for nothing or never, so whoever waits looks at the store after each ring, and
+    now and then without one. It must look once after the bell was hung: what was written before,
+    nobody rings for.
+    """
+
+    @property
+    def works(self) -> bool:
+        """Whether rings of other processes arrive; if not, looking often is all there is."""
+
+    async def wait(self, timeout_s: float) -> bool:
+        """Until it was rung since the last call, at most so long; whether it was. One task at a time."""
+
+    def ring(self) -> None:
+        """Wake who waits in this process, or who will wait next."""
+
+    def close(self) -> None:
+        """Take it down; who waits is woken. May be called twice."""
+
+
 class Store(Protocol):
     """What a backend offers. All verbs are coroutines but `close`, which may be called twice."""
 
@@ -169,6 +197,9 @@ class Store(Protocol):
 
     async def holder(self, *, now: int) -> Lease | None:
         """The lease in force, or None when nobody holds a live one."""
+
+    async def owner(self, *, now: int) -> tuple[Owner, int] | None:
+        """Whose lease is in force and when it expires, or None: what one who stands by watches."""
 
     async def commit(self, lease: Lease, batch: Batch) -> dict[str, str]:
         """Apply a batch durably.
@@ -198,6 +229,16 @@ class Store(Protocol):
     async def register(self, rows: Sequence[DefinitionRow]) -> None:
         """Remember definitions. Raises Conflict when a (name, version) has another fingerprint."""
 
+    def bell(self, what: Ring) -> Bell:
+        """A bell of one's own, which rings until it or the store is closed. Needs the running loop.
+
+        `start` and `post` ring "work"; a commit rings "news", if not each one, then each that answers a
+        command or closes a saga; `release` rings "lease".
+        """
+
+    def ring(self, what: Ring) -> None:
+        """Ring for a write that was made beside this object, on a connection of the caller's own."""
+
     # -- reading ---------------------------------------------------------------------------------
 
     async def changed(self) -> bool:
@@ -221,6 +262,9 @@ class Store(Protocol):
 
     async def journal_end(self, *, before: int, limit: int) -> list[JournalRow]:
         """The last rows with a position < `before`, oldest first; POSITION_END for the newest of all."""
+
+    async def later_frames(self, after: Mapping[str, int]) -> dict[str, list[FrameRow]]:
+        """Of each saga the frames behind the given seq; one that has none is left out."""
 
     async def key(self, name: str, key: str) -> KeyRow | None:
         """The start key's row."""

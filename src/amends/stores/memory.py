@@ -9,12 +9,27 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ..core.filters import Filter
 from ..core.summary import Summary
 from ..errors import Conflict
-from .base import Batch, CommandRow, DefinitionRow, FrameRow, GroupBy, JournalRow, KeyRow, Lease, OpenRow, Owner, Tally
+from .base import (
+    Batch,
+    Bell,
+    CommandRow,
+    DefinitionRow,
+    FrameRow,
+    GroupBy,
+    JournalRow,
+    KeyRow,
+    Lease,
+    OpenRow,
+    Owner,
+    Ring,
+    Tally,
+)  # fmt: skip
+from .bell import LocalBells
 from .figures import Figures, figures_of
 from .messages import exists_already, gap_before, lease_lost, other_definition, refuse_nul, store_closed
 from .owner import is_gone
@@ -28,6 +43,7 @@ class MemoryStore:
         self.address = "sqlite://"
         self._opened = False
         self._wrote_outside = False
+        self._bells = LocalBells()
         self._epoch = 0
         self._batch = 0
         self._holder: Owner | None = None
@@ -51,6 +67,7 @@ class MemoryStore:
     def close(self) -> None:
         """Refuse further calls; what is stored stays until the object goes."""
         self._opened = False
+        self._bells.close()
 
     # -- the lease's holder ----------------------------------------------------------------------
 
@@ -74,6 +91,7 @@ class MemoryStore:
         """Give the lease up. Raises LeaseLost."""
         self._check_lease(lease)
         self._holder = None
+        self._bells.ring("lease")
 
     async def holder(self, *, now: int) -> Lease | None:
         """The lease in force, or None when nobody holds a live one."""
@@ -81,6 +99,12 @@ class MemoryStore:
         if self._holder is None or self._expires <= now or is_gone(self._holder):
             return None
         return Lease(self._epoch, self._holder.id, self._expires)
+
+    async def owner(self, *, now: int) -> tuple[Owner, int] | None:
+        """Whose lease is in force and when it expires; see Store.owner."""
+        if self._holder is None or await self.holder(now=now) is None:
+            return None
+        return self._holder, self._expires
 
     async def commit(self, lease: Lease, batch: Batch) -> dict[str, str]:
         """Apply a batch; see Store.commit."""
@@ -91,6 +115,7 @@ class MemoryStore:
             return taken
         self._apply(batch, taken)
         self._batch = batch.number
+        self._bells.ring("news")
         return taken
 
     def _taken(self, keys: Sequence[KeyRow]) -> dict[str, str]:
@@ -150,6 +175,7 @@ class MemoryStore:
             if self._journal[frame.saga_id][0] != frame:
                 raise
         self._wrote_outside = True
+        self._bells.ring("work")
         return taken.get(frame.saga_id, "")
 
     async def post(self, saga_id: str, body: bytes, *, now: int) -> int:
@@ -158,6 +184,7 @@ class MemoryStore:
         command_id = len(self._inbox) + 1
         self._inbox[command_id] = CommandRow(command_id, saga_id, body)
         self._wrote_outside = True
+        self._bells.ring("work")
         return command_id
 
     async def command(self, command_id: int) -> CommandRow | None:
@@ -176,6 +203,15 @@ class MemoryStore:
             new[row.name, row.version] = row
         self._definitions.update(new)
         self._paths.update(paths_of(new.values()))
+
+    def bell(self, what: Ring) -> Bell:
+        """A bell of one's own; see Store.bell."""
+        self._check_open()
+        return self._bells.hang(what)
+
+    def ring(self, what: Ring) -> None:
+        """Ring the bells; see Store.ring."""
+        self._bells.ring(what)
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -215,6 +251,12 @@ class MemoryStore:
     def _placed(self, begin: int, end: int) -> list[JournalRow]:
         rows = self._log[begin:end]
         return [JournalRow(at, row.saga_id, row.seq, row.body) for at, row in enumerate(rows, begin + 1)]
+
+    async def later_frames(self, after: Mapping[str, int]) -> dict[str, list[FrameRow]]:
+        """Of each saga the frames behind the given seq; one that has none is left out."""
+        self._check_open()
+        found = {saga_id: self._journal.get(saga_id, [])[seq:] for saga_id, seq in after.items()}
+        return {saga_id: rows for saga_id, rows in found.items() if rows}
 
     async def key(self, name: str, key: str) -> KeyRow | None:
         """The start key's row."""

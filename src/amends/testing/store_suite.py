@@ -23,12 +23,13 @@ from msgspec.structs import replace
 from ..errors import Conflict, LeaseLost, StoreFailed, UsageError
 from ..limits import BATCH_FRAMES_MAX, PAYLOAD_BYTES_MAX
 from ..stores.base import ASLEEP, POSITION_END, Batch, DefinitionRow, FrameRow, KeyRow, Lease, Store
+from .bell_suite import BellSuite
 from .journals import NOW, definition
 from .list_suite import ListSuite
 from .store_stage import TTL, leading, open_ids, owner, refused
 
 
-class StoreSuite(ListSuite):
+class StoreSuite(ListSuite, BellSuite):
     """What every store must do. Override `make`."""
 
     # -- the journal -----------------------------------------------------------------------------
@@ -188,6 +189,8 @@ class StoreSuite(ListSuite):
             assert lease == Lease(lease.epoch, "first", NOW + TTL)
             assert await store.acquire(owner("second"), ttl_ms=TTL, now=NOW + TTL - 1) is None
             assert await store.holder(now=NOW + TTL - 1) == lease
+            assert await store.owner(now=NOW + TTL - 1) == (owner("first"), NOW + TTL)
+            assert await store.owner(now=NOW + TTL) is None
             assert await store.holder(now=NOW + TTL) is None
             second = await leading(store, "second", now=NOW + TTL)
             assert second.epoch == lease.epoch + 1

@@ -38,6 +38,7 @@ import msgspec
 from ...errors import StoreError, StoreFailed, StoreUnavailable, StoreUnusable, UsageError
 from ..base import DefinitionRow, FrameRow, KeyRow
 from ..messages import other_definition, refuse_nul
+from .doorbell import ring_once
 from .faults import is_busy, too_new
 from .sql import migrations, query
 
@@ -119,6 +120,8 @@ def _join(
             if not written:
                 cursor.execute("ROLLBACK TO amends_start")
             cursor.execute("RELEASE amends_start")
+    if written:
+        ring_once(_file(cursor), "work")  # before there is anything to see; who leads looks more often from now on
     return held
 
 
@@ -144,8 +147,7 @@ def _write(
 
 
 def _check_file(cursor: sqlite3.Cursor, path: Path | None) -> None:
-    file = cursor.execute("SELECT CAST(file AS BLOB) AS file FROM pragma_database_list WHERE name = 'main'").fetchone()
-    connected = os.fsdecode(file[0] or b"")
+    connected = _file(cursor)
     if path is None and connected:
         return
     if connected and path is not None and path.exists() and path.samefile(connected):
@@ -155,6 +157,11 @@ def _check_file(cursor: sqlite3.Cursor, path: Path | None) -> None:
         f"and the store is {path or 'a file'}: a transaction cannot span the two. Connect to the store's file",
         code="AM2233",
     )
+
+
+def _file(cursor: sqlite3.Cursor) -> str:
+    file = cursor.execute("SELECT CAST(file AS BLOB) AS file FROM pragma_database_list WHERE name = 'main'").fetchone()
+    return os.fsdecode(file[0] or b"")
 
 
 def _check_schema(applied: list[tuple[int, str, str]]) -> None:

@@ -8,7 +8,7 @@ milliseconds each; so a page of rows must cost one step.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -70,10 +70,20 @@ class Reader:
 
     def holder(self, db: sqlite3.Connection, now: int) -> Lease | None:
         """The lease in force."""
+        found = self._lease(db, now)
+        return None if found is None else found[0]
+
+    def owner(self, db: sqlite3.Connection, now: int) -> tuple[Owner, int] | None:
+        """Whose it is, and until when."""
+        found = self._lease(db, now)
+        return None if found is None else (found[1], found[0].expires)
+
+    def _lease(self, db: sqlite3.Connection, now: int) -> tuple[Lease, Owner] | None:
         epoch, expires, *held = self._one(db, "select_lease")
-        if not held[0] or expires <= now or is_gone(Owner(*held)):
+        owner = Owner(*held)
+        if not owner.id or expires <= now or is_gone(owner):
             return None
-        return Lease(epoch, held[0], expires)
+        return Lease(epoch, owner.id, expires), owner
 
     def commands(self, db: sqlite3.Connection, limit: int) -> list[CommandRow]:
         """The oldest unanswered commands."""
@@ -93,7 +103,10 @@ class Reader:
 
     def frames(self, db: sqlite3.Connection, saga_ids: Sequence[str]) -> dict[str, list[FrameRow]]:
         """The journals of these sagas."""
-        index, bodies = self._one(db, "select_frames", _encode(saga_ids).decode())
+        return self._journals(self._one(db, "select_frames", _encode(saga_ids).decode()))
+
+    def _journals(self, packed: tuple[str, bytes | None]) -> dict[str, list[FrameRow]]:
+        index, bodies = packed
         found: dict[str, list[FrameRow]] = {}
         for row in _unpacked(_index.decode(index), bodies):
             found.setdefault(row.saga_id, []).append(row)
@@ -106,6 +119,10 @@ class Reader:
     def journal_end(self, db: sqlite3.Connection, before: int, limit: int) -> list[JournalRow]:
         """The last rows before a position."""
         return _placed(*self._one(db, "select_journal_end", before, limit))
+
+    def later_frames(self, db: sqlite3.Connection, after: Mapping[str, int]) -> dict[str, list[FrameRow]]:
+        """Of these sagas the frames behind a seq."""
+        return self._journals(self._one(db, "select_later_frames", _encode(after).decode()))
 
     def key(self, db: sqlite3.Connection, name: str, key: str) -> KeyRow | None:
         """The start key's row."""

@@ -7,16 +7,32 @@ the reader's, and knows which of the two it belongs to.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from ...core.filters import Filter
 from ...core.summary import Summary
-from ..base import Batch, CommandRow, DefinitionRow, FrameRow, GroupBy, JournalRow, KeyRow, Lease, OpenRow, Owner, Tally
+from ..base import (
+    Batch,
+    Bell,
+    CommandRow,
+    DefinitionRow,
+    FrameRow,
+    GroupBy,
+    JournalRow,
+    KeyRow,
+    Lease,
+    OpenRow,
+    Owner,
+    Ring,
+    Tally,
+)  # fmt: skip
 from ..figures import Figures
 from ..messages import refuse_nul, store_closed
+from .doorbell import Belfry
+from .gathering import Gathering
 from .posting import Posting
 from .reader import Reader
 from .thread import ConnectionThread
@@ -32,15 +48,18 @@ class SQLiteStore:
 
     Parameters:
         path: the database file; it is made when there is none.
-        busy_ms: how long to wait for another program's lock before StoreUnavailable, milliseconds.
+        busy_ms: how long to wait for another program's lock before StoreUnavailable, milliseconds. A lock is
+            held while its holder flushes, and a disk that others keep busy may take seconds for that.
     """
 
-    def __init__(self, path: str | Path, *, busy_ms: int = 5_000) -> None:
+    def __init__(self, path: str | Path, *, busy_ms: int = 30_000) -> None:
         self.path = Path(path)
         self.address = f"sqlite:///{self.path}"
         self._writer = Writer(self.path, busy_ms / 1_000)
         self._reader = Reader(self.path, busy_ms / 1_000)
         self._posting = Posting(lambda posts: self._write(lambda db: self._writer.post(db, posts)))
+        self._belfry = Belfry(self.path)
+        self._starts = Gathering(lambda starts: self._write(lambda db: self._writer.start(db, starts)))
         self._writing: ConnectionThread | None = None
         self._reading: ConnectionThread | None = None
 
@@ -58,7 +77,8 @@ class SQLiteStore:
             raise
 
     def close(self) -> None:
-        """Finish what was handed over, and give connections and threads back. May be called twice."""
+        """Finish what was handed over, and give connections, threads and bells back. May be called twice."""
+        self._belfry.close()
         for thread in (self._reading, self._writing):
             if thread is not None:
                 thread.close()
@@ -87,16 +107,23 @@ class SQLiteStore:
     async def release(self, lease: Lease) -> None:
         """Give the lease up, so that another may take it at once. Raises LeaseLost."""
         await self._write(lambda db: self._writer.release(db, lease))
+        self._belfry.ring("lease")
 
     async def holder(self, *, now: int) -> Lease | None:
         """The lease in force, or None when nobody holds a live one."""
         return await self._read(lambda db: self._reader.holder(db, now))
 
+    async def owner(self, *, now: int) -> tuple[Owner, int] | None:
+        """Whose lease is in force and when it expires; see Store.owner."""
+        return await self._read(lambda db: self._reader.owner(db, now))
+
     async def commit(self, lease: Lease, batch: Batch) -> dict[str, str]:
         """Apply a batch durably; see Store.commit. The batch must not change until this returns."""
         if batch.keys:
             refuse_nul(batch.keys)
-        return await self._write(lambda db: self._writer.commit(db, lease, batch))
+        taken = await self._write(lambda db: self._writer.commit(db, lease, batch))
+        self._belfry.ring("news")
+        return taken
 
     async def transact(
         self, lease: Lease, batch: Batch, body: Callable[[sqlite3.Connection], FrameRow], *, limit_ms: int
@@ -104,7 +131,9 @@ class SQLiteStore:
         """Commit an author's writes, their frame and a batch together; see Transacting.transact."""
         if batch.keys:
             refuse_nul(batch.keys)
-        return await self._write(lambda db: self._writer.transact(db, lease, batch, body, limit_ms))
+        answer = await self._write(lambda db: self._writer.transact(db, lease, batch, body, limit_ms))
+        self._belfry.ring("news")
+        return answer
 
     # -- anybody ---------------------------------------------------------------------------------
 
@@ -112,11 +141,16 @@ class SQLiteStore:
         """Append a saga's frame 1 and open it, without a lease; see Store.start."""
         if key is not None:
             refuse_nul([key])
-        return await self._write(lambda db: self._writer.start(db, frame, key))
+        holder = await self._starts.start(frame, key)
+        if not holder:
+            self._belfry.ring("work")
+        return holder
 
     async def post(self, saga_id: str, body: bytes, *, now: int) -> int:
         """Put a command into the inbox; its id."""
-        return await self._posting.post((saga_id, body, now))
+        number = await self._posting.post((saga_id, body, now))
+        self._belfry.ring("work")
+        return number
 
     async def command(self, command_id: int) -> CommandRow | None:
         """A command with its answer, if it has one."""
@@ -125,6 +159,16 @@ class SQLiteStore:
     async def register(self, rows: Sequence[DefinitionRow]) -> None:
         """Remember definitions. Raises Conflict when a (name, version) has another fingerprint."""
         await self._write(lambda db: self._writer.register(db, rows))
+
+    def bell(self, what: Ring) -> Bell:
+        """A bell of one's own; see Store.bell and doorbell.py."""
+        if self._writing is None:
+            raise store_closed(self.address)
+        return self._belfry.hang(what)
+
+    def ring(self, what: Ring) -> None:
+        """Ring the bells of all processes; see Store.ring."""
+        self._belfry.ring(what)
 
     # -- reading ---------------------------------------------------------------------------------
 
@@ -151,6 +195,10 @@ class SQLiteStore:
     async def journal_end(self, *, before: int, limit: int) -> list[JournalRow]:
         """The last rows with a position < `before`, oldest first."""
         return await self._read(lambda db: self._reader.journal_end(db, before, limit))
+
+    async def later_frames(self, after: Mapping[str, int]) -> dict[str, list[FrameRow]]:
+        """Of each saga the frames behind the given seq; one that has none is left out."""
+        return await self._read(lambda db: self._reader.later_frames(db, after))
 
     async def key(self, name: str, key: str) -> KeyRow | None:
         """The start key's row."""

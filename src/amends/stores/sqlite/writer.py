@@ -8,19 +8,22 @@ and opens its transaction in the usual way.
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from ...errors import AmendsError, StoreError, StoreFailed
-from ..base import Batch, DefinitionRow, FrameRow, KeyRow, Lease, Owner
+from ..base import Batch, DefinitionRow, FrameRow, Lease, Owner
 from ..messages import exists_already, gap_before, lease_lost, other_definition
 from ..owner import is_gone
 from . import transacting
-from .faults import check_path, refused_for_good, when_opening, when_writing
+from .faults import check_path, is_busy, refused_for_good, when_opening, when_writing
+from .gathering import Start
 from .posting import Post
 from .reader import Folded
 from .schema import check, migrate
@@ -28,6 +31,10 @@ from .sql import query, statements
 
 _encode = msgspec.json.encode
 
+# SQLite's own waiting for the write lock backs off to 100 ms, so that beside busy writers a patient one is
+# passed over for seconds. Given so little time it sleeps 1 and 2 ms, and we ask again: everybody has the
+# same chance (bench/many_processes.py: p99 of a start 1,700 ms before, 280 after).
+_BUSY_MS = 3
 _PART_BYTES_MAX = 256 * 1_048_576  # SQLite takes up to 10^9 bytes as one value
 
 
@@ -65,6 +72,7 @@ class Writer:
             if db.execute(query("select_outdated")).fetchone()[0]:
                 self.clear_projection(db)
             self.changed(db)
+            db.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
             return db
         except sqlite3.Error as error:
             if db is not None:
@@ -92,15 +100,17 @@ class Writer:
         """Apply a batch; see Store.commit."""
         return self._apply(db, lease, batch)
 
-    def start(self, db: sqlite3.Connection, frame: FrameRow, key: KeyRow | None) -> str:
-        """Start a saga without a lease; see Store.start."""
-        batch = Batch(0, frames=[frame], opened=[frame.saga_id], keys=[key] if key else [])
+    def start(self, db: sqlite3.Connection, starts: Sequence[Start]) -> dict[str, str]:
+        """Start sagas without a lease, all or none of them; the answer is that of `commit`."""
+        frames = [frame for frame, _ in starts]
+        keys = [key for _, key in starts if key is not None]
+        batch = Batch(0, frames=frames, opened=[frame.saga_id for frame in frames], keys=keys)
         try:
-            return self._apply(db, None, batch).get(frame.saga_id, "")
+            return self._apply(db, None, batch)
         except AmendsError as error:
             # A start that is sent again after its answer was lost is the same start.
-            if error.code == "AM4101" and self._holds(db, frame):
-                return ""
+            if error.code == "AM4101" and len(frames) == 1 and self._holds(db, frames[0]):
+                return {}
             raise
 
     def _apply(self, db: sqlite3.Connection, lease: Lease | None, batch: Batch) -> dict[str, str]:
@@ -112,7 +122,7 @@ class Writer:
         frames, at = batch.frames, _part(batch.frames, 0)
         bound = _bound(lease.epoch if lease else 0, batch, frames[:at])
         try:
-            db.execute(query("insert_batch"), bound)
+            self._insist(db, query("insert_batch"), bound)
             while at < len(frames):
                 # The rest of a batch too big for one value: its lease and number were just checked.
                 end = _part(frames, at)
@@ -207,7 +217,7 @@ class Writer:
 
     def _on_lease(self, db: sqlite3.Connection, lease: Lease, name: str, bound: tuple[int, ...]) -> None:
         with self._writing():
-            touched = db.execute(query(name), bound).rowcount
+            touched = self._insist(db, query(name), bound).rowcount
         if touched == 0:
             raise lease_lost(str(self._path), lease)
 
@@ -217,7 +227,7 @@ class Writer:
         """Put commands into the inbox; the first one's id, which the others follow."""
         rows = _encode([(saga_id, body.decode(), now) for saga_id, body, now in posts]).decode()
         with self._writing():
-            last = db.execute(query("insert_commands"), (rows,)).lastrowid
+            last = self._insist(db, query("insert_commands"), (rows,)).lastrowid
         return int(last or 0) - len(posts) + 1
 
     def register(self, db: sqlite3.Connection, rows: Sequence[DefinitionRow]) -> None:
@@ -233,7 +243,7 @@ class Writer:
         """Write folded summaries; False when another has moved the mark meanwhile."""
         with self._writing():
             try:
-                db.execute(query("insert_projected"), (folded.before, folded.after, *folded.listed))
+                self._insist(db, query("insert_projected"), (folded.before, folded.after, *folded.listed))
             except sqlite3.IntegrityError as error:
                 if str(error) == "amends: projected before":
                     return False
@@ -264,7 +274,7 @@ class Writer:
         self, db: sqlite3.Connection, committing: Callable[[], AbstractContextManager[None]] = nullcontext
     ) -> Iterator[None]:
         with self._writing():
-            db.execute("BEGIN IMMEDIATE")
+            self._insist(db, "BEGIN IMMEDIATE")
             try:
                 yield
                 with committing():
@@ -273,6 +283,16 @@ class Writer:
                 if db.in_transaction:
                     db.execute("ROLLBACK")
                 raise
+
+    def _insist(self, db: sqlite3.Connection, text: str, bound: Sequence[Any] = ()) -> sqlite3.Cursor:
+        """Run a statement that takes the write lock; wait for others to give it back, up to `busy_s`."""
+        give_up = time.monotonic() + self._busy_s
+        while True:
+            try:
+                return db.execute(text, bound)
+            except sqlite3.OperationalError as error:
+                if not is_busy(error) or time.monotonic() >= give_up:
+                    raise
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

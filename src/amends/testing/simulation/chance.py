@@ -49,6 +49,7 @@ MARKS = {
     "cancel during the pivot granted": "the pivot was rejected or failed",
     "wake-up late": "changed() said no when it should have said yes",
     "wake-up duplicated, harmless": "changed() said yes for nothing",
+    "doorbell unheard": "a ring was lost, and what it was for was found by looking",
     "command through the inbox": "a verb at an orchestrator that stands by",
     "start through the store": "a start at an orchestrator that stands by",
     "start joined by its key": "the same saga for the same key",

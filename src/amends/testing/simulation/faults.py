@@ -10,6 +10,7 @@ world outside of the machine (so it may land when its sender is dead), and its a
     is slow          latencies far above the usual
     fails            StoreFailed, applied or not; this link never works again, as after a failed fsync
     late / needless  `changed()` says no once more, or yes for nothing
+    bells            a ring comes late, for nothing or not at all
 
 Rules of this file: nothing is made up that a real store could not do to us.
 """
@@ -17,7 +18,7 @@ Rules of this file: nothing is made up that a real store could not do to us.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...core.filters import Filter
@@ -25,6 +26,7 @@ from ...core.summary import Summary
 from ...errors import Conflict, LeaseLost, StoreFailed, StoreUnavailable
 from ...stores.base import (
     Batch,
+    Bell,
     CommandRow,
     DefinitionRow,
     FrameRow,
@@ -34,8 +36,10 @@ from ...stores.base import (
     Lease,
     OpenRow,
     Owner,
+    Ring,
     Tally,
 )  # fmt: skip
+from ...stores.bell import LocalBells
 from ...stores.figures import Figures
 from .loop import Machine
 
@@ -73,6 +77,7 @@ class StoreLink:
         self._store = world.store
         self._failed = False
         self._seen = 0
+        self.bells = LocalBells()
         self._doubtful: dict[tuple[int, int], str] = {}
         self.address = world.store.address
         self.begin_until = 0.0
@@ -123,6 +128,7 @@ class StoreLink:
 
     def close(self) -> None:
         """The connection goes; the store stays."""
+        self.bells.close()
 
     async def acquire(self, owner: Owner, *, ttl_ms: int, now: int) -> Lease | None:
         asked = asyncio.get_running_loop().time()
@@ -154,10 +160,17 @@ class StoreLink:
         return renewed
 
     async def release(self, lease: Lease) -> None:
-        await self._ask("release", lambda: self._store.release(lease))
+        async def give_back() -> None:
+            await self._store.release(lease)
+            self._world.ring("lease")
+
+        await self._ask("release", give_back)
 
     async def holder(self, *, now: int) -> Lease | None:
         return await self._ask("holder", lambda: self._store.holder(now=now))
+
+    async def owner(self, *, now: int) -> tuple[Owner, int] | None:
+        return await self._ask("holder", lambda: self._store.owner(now=now))
 
     async def commit(self, lease: Lease, batch: Batch) -> dict[str, str]:
         world, chance = self._world, self._world.chance
@@ -204,6 +217,7 @@ class StoreLink:
         except Conflict as error:
             world.violate(f"two writers, one frame: {error}")
             raise
+        world.ring("news")
         world.landed(self._store._log[before:], f"batch {lease.epoch}.{batch.number}", self._machine)
         if any(batch.due.values()):
             world.chance.mark("saga slept on disk")
@@ -227,6 +241,7 @@ class StoreLink:
             before = len(self._store._log)
             holder = await self._store.start(frame, key)
             self._world.wrote(self._machine)
+            self._world.ring("work")
             self._world.landed(self._store._log[before:], "start", self._machine)
             return holder
 
@@ -237,6 +252,7 @@ class StoreLink:
         async def put() -> int:
             number = await self._store.post(saga_id, body, now=now)
             self._world.wrote(self._machine)
+            self._world.ring("work")
             return number
 
         self._world.chance.mark("command through the inbox")
@@ -247,6 +263,12 @@ class StoreLink:
 
     async def register(self, rows: Sequence[DefinitionRow]) -> None:
         await self._ask("register", lambda: self._store.register(rows))
+
+    def bell(self, what: Ring) -> Bell:
+        return self.bells.hang(what)
+
+    def ring(self, what: Ring) -> None:
+        self._world.ring(what)
 
     # --- reading -----------------------------------------------------------------------------------------
 
@@ -296,6 +318,9 @@ class StoreLink:
 
     async def journal_end(self, *, before: int, limit: int) -> list[JournalRow]:
         return await self._ask("read", lambda: self._store.journal_end(before=before, limit=limit))
+
+    async def later_frames(self, after: Mapping[str, int]) -> dict[str, list[FrameRow]]:
+        return await self._ask("read", lambda: self._store.later_frames(after))
 
     async def key(self, name: str, key: str) -> KeyRow | None:
         return await self._ask("read", lambda: self._store.key(name, key))

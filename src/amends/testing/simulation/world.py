@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ...stores.base import FrameRow
+from ...stores.base import FrameRow, Ring
 from ...stores.memory import MemoryStore
 from .chance import Chance, Trace
 from .invariants import Monitor
@@ -89,6 +89,17 @@ class World:
     def wrote(self, machine: Machine) -> None:
         """A machine wrote without the lease; `changed()` of the others must tell."""
         self._written[machine.name] += 1
+
+    def ring(self, what: Ring) -> None:
+        """Somebody wrote: every machine's doorbells ring, or do not."""
+        for link in self.links.values():
+            if self.chance.fires("bell.lost"):
+                self.chance.mark("doorbell unheard")
+                continue
+            late = self.chance.fires("bell.late")
+            self.later(self.chance.latency(1.0 if late else 0.000_1), link.bells.ring, what)
+            if self.chance.fires("bell.needless", 0.05):
+                self.later(self.chance.latency(1.0), link.bells.ring, what)
 
     def written_by_others(self, machine: Machine) -> int:
         """How often others wrote."""
