@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from amends import Context, Orchestrator, Saga, step, wait_for
-from amends.stores.base import ASLEEP, Filter
+from amends.stores.base import ASLEEP
 from amends.stores.sqlite import SQLiteStore
 
 
@@ -93,14 +93,13 @@ async def start_sagas(address: str, name: str, starts: int, in_flight: int) -> d
 async def look_at_sagas(address: str) -> dict[str, Any]:
     took: list[float] = []
     errors: Counter[str] = Counter()
-    store = SQLiteStore(address.removeprefix("sqlite:///"))
-    async with Orchestrator(store, sagas=SAGAS, worker=False) as orchestrator:
+    async with Orchestrator(address, sagas=SAGAS, worker=False) as orchestrator:
         over = await go()
         while not over.done():
             began = time.perf_counter()
             try:
                 views = [view async for view in orchestrator.list(limit=20)]
-                await store.count(Filter(status=("completed",)))
+                await orchestrator.count(status="completed")
                 if views:
                     await orchestrator.get(views[-1].id)
             except Exception as error:
@@ -186,10 +185,10 @@ async def until_ended(store: SQLiteStore) -> None:
 
 async def audit(address: str, acknowledged: dict[str, str]) -> int:
     """Every acknowledged start is there once, under its key, and has completed; how many sagas there are."""
-    store = SQLiteStore(address.removeprefix("sqlite:///"))
-    async with Orchestrator(store, worker=False) as orchestrator:
-        found = {view.key: view async for view in orchestrator.list(name="order")}
-        assert len(found) == await store.count(Filter(name="order")), "two sagas have one key"
+    async with Orchestrator(address, worker=False) as orchestrator:
+        views = [view async for view in orchestrator.list(name="order")]
+        found = {view.key: view for view in views}
+        assert len(found) == len(views), "two sagas have one key"
         for key, saga_id in acknowledged.items():
             assert found[key].id == saga_id, f"the start of {key} was lost or doubled"
             assert found[key].status == "completed", f"{key} is {found[key].status}"

@@ -18,8 +18,6 @@ import sys
 from dataclasses import dataclass
 
 from amends import Context, Orchestrator, Rejected, Retry, Saga, step
-from amends.stores.base import Filter
-from amends.stores.sqlite import SQLiteStore
 
 
 @dataclass
@@ -87,14 +85,14 @@ async def start(store: str, log: Log, first: int, count: int) -> None:
     log.say("through")
 
 
-async def look(address: str, log: Log) -> None:
-    store, looked = SQLiteStore(address), 0
+async def look(store: str, log: Log) -> None:
+    looked = 0
     over = asyncio.ensure_future(asyncio.to_thread(sys.stdin.readline))
-    async with Orchestrator(store, worker=False) as orchestrator:
+    async with Orchestrator(f"sqlite:///{store}", worker=False) as orchestrator:
         while not over.done():
             try:
                 views = [view async for view in orchestrator.list(limit=20)]
-                await store.count(Filter(status=("completed",)))
+                await orchestrator.count(status="completed")
                 if views:
                     await orchestrator.get(views[-1].id)
             except Exception as error:
