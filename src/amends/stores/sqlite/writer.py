@@ -72,7 +72,6 @@ class Writer:
             if db.execute(query("select_outdated")).fetchone()[0]:
                 self.clear_projection(db)
             self.changed(db)
-            db.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
             return db
         except sqlite3.Error as error:
             if db is not None:
@@ -93,6 +92,7 @@ class Writer:
         for name in names:
             for statement in statements(query(name)):
                 db.execute(statement)
+        db.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
 
     # -- batches ---------------------------------------------------------------------------------
 
