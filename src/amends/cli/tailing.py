@@ -18,6 +18,7 @@ from .looking import details_of, looking
 from .options import Common
 from .subjects import looking_at
 
+_EVENT_CELLS = 22  # of an event's name, so that what follows stands in line
 _LAST = 10  # events that `tail` begins with when nothing is said
 
 
@@ -60,7 +61,7 @@ def _write(each: TailEntry, common: Common) -> None:
     record = records.entry(each.entry)
     line = output.text(f"{each.position:>7}  {record['at']}", "dim")
     line.append_text(output.text(f"  {each.saga_id}  {each.name} v{each.version}  "))
-    line.append_text(output.text(record["event"], "bold"))
+    line.append_text(output.text(f"{record['event']:<{_EVENT_CELLS}}", "bold"))
     _finish(line, each.entry.step, details_of(record))
 
 
@@ -69,6 +70,7 @@ def _finish(line: Text, *pieces: str) -> None:
         if piece:
             line.append("  ")
             line.append_text(output.text(piece))
+    line.rstrip()
     room = output.width()
     if room is not None:
         line.truncate(room, overflow="ellipsis")
@@ -87,6 +89,6 @@ async def follow_history(common: Common, said: str) -> int:
             else:
                 line = output.text(f"{entry.seq:>4}  {record['at']}", "dim")
                 line.append("  ")
-                line.append_text(output.text(entry.event, "bold"))
+                line.append_text(output.text(f"{entry.event:<{_EVENT_CELLS}}", "bold"))
                 _finish(line, entry.step, details_of(record))
     return OK
