@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, assert_type
 
-from amends import Context, Retry, Saga, choose, parallel, sleep, step, wait_for, when
+from amends import Context, Handle, Orchestrator, Retry, Saga, choose, parallel, sleep, step, wait_for, when
 
 
 @dataclass
@@ -108,3 +108,11 @@ async def as_a_unit_test() -> None:
     assert_type(await reserve_payment(Order("o-1", 1), ctx), Payment)
     await refund_payment(Order("o-1", 1), None, ctx)
     validate_order(Order("o-1", 1))
+
+
+async def as_a_service(orchestrator: Orchestrator) -> None:
+    saga = await orchestrator.start(place_order, Order("o-1", 1), key="o-1", correlation={"customer": "ann"})
+    assert_type(saga, Handle[Shipment])
+    assert_type(await saga.result(), Shipment)
+    assert_type(await (await orchestrator.start("place_order", {"order_id": "o-1"})).result(), Any)
+    assert_type(orchestrator.handle("s-1"), Handle[Any])

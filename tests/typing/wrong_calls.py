@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from amends import Accepted, Context, Retry, Saga, call, each, first_of, step, wait_for
+from dataclasses import dataclass
+
+import attrs
+from pydantic import BaseModel
+
+from amends import Accepted, Context, Orchestrator, Retry, Saga, call, each, first_of, step, wait_for
+from amends.crypto import KeyRing
 
 
 @step(retry=Retry(attempts=2))
@@ -31,3 +37,45 @@ each(lambda order: order, pay, limit="3")  # wrong
 Accepted(calls)  # wrong
 Accepted(poll="calls")  # wrong
 Accepted(every=[1])  # wrong
+
+
+@dataclass
+class Order:
+    total: int
+
+
+class Model(BaseModel):
+    total: int
+
+
+@attrs.define
+class Parcel:
+    number: str
+
+
+@step
+async def ship(order: Order) -> Parcel:
+    return Parcel(str(order.total))
+
+
+typed = Saga("typed", ship, input=Order, result=ship)
+explicit: Saga[Model, Parcel] = Saga("explicit", ship, result=ship)
+other_result: Saga[Order, Order] = Saga("other", ship, result=ship)  # wrong
+other_input: Saga[Model, Parcel] = Saga("other", ship, input=Order, result=ship)  # wrong
+
+
+async def starts(orchestrator: Orchestrator) -> None:
+    await orchestrator.start(typed, Model(total=1))  # wrong
+    await orchestrator.start(typed, {"total": 1})  # wrong
+    await orchestrator.start(typed)  # wrong
+    await orchestrator.start(explicit, Order(1))  # wrong
+    await orchestrator.start(explicit, Parcel("p"))  # wrong
+    saga = await orchestrator.start(typed, Order(1))
+    order: Order = await saga.result()  # wrong
+    del (await saga.result()).total  # wrong
+    del order
+    typed.encode_input(Model(total=1))  # wrong
+
+
+KeyRing({"a": 5}, active="a")  # wrong
+Orchestrator(encryption="a key")  # wrong
