@@ -22,7 +22,7 @@ from ..core.fold import fold_frame
 from ..core.sealing import Sealing, open_frame
 from ..core.state import IllegalTransition, SagaState
 from ..core.verbs import cut_off
-from ..errors import Conflict, LeaseLost, NotFound, StoreError, StoreUnavailable
+from ..errors import Conflict, LeaseLost, NotFound, PayloadError, StoreError, StoreUnavailable
 from ..limits import ERROR_CHARS_MAX
 from ..observe.bus import Bus
 from ..observe.translator import Translator
@@ -184,6 +184,9 @@ class Engine:
             state.deaths_max = self.settings.deaths_max
             for frame in frames:
                 fold_frame(state, frame)
+        except PayloadError as error:  # encrypted, and its key is missing; with the key it goes on
+            self._hold(saga_id, rows, "poison", f"its journal cannot be opened: {error}")
+            return None
         except (ValueError, IllegalTransition, LookupError, AttributeError) as error:
             self._hold(saga_id, rows, "poison", f"its journal cannot be folded: {error}")
             return None

@@ -153,6 +153,8 @@ class Intake:
             await self._look_over(where(status=_OPEN, name=name), here=False)
         if stored:
             await self._look_over(where(hold="version"), here=True)
+        if self._engine.sealing is not None:  # a key that was missing may be here now
+            await self._look_over(where(hold="poison"), here=True)
 
     async def _look_over(self, which: Filter, *, here: bool) -> None:
         """Take up those whose definition is, or is not, here: to be released, or held."""
