@@ -21,7 +21,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from ..errors import PayloadError
-from .events import Event, Frame
+from .events import Event, Frame, decode_frame
 from .payloads import with_payloads
 
 BEGINNING = b'{"$sealed":'
@@ -114,6 +114,17 @@ def open_frame(sealing: Sealing | None, saga_id: str, frame: Frame) -> Frame:
         frame,
         lambda event, raw, field, position: open_sealed(sealing, raw, _place(saga_id, event, field, position)),
     )
+
+
+def decode_opened(sealing: Sealing | None, saga_id: str, body: bytes) -> Frame:
+    """The frame of a journal row's body, opened; a journal that was never sealed is not searched event by event.
+
+    Raises:
+        PayloadError: AM2112, AM2113.
+        ValueError: the body is damaged, or written by a newer release.
+    """
+    frame = decode_frame(body)
+    return open_frame(sealing, saga_id, frame) if BEGINNING in body else frame
 
 
 def reveal_frame(sealing: Sealing | None, saga_id: str, frame: Frame) -> Frame:

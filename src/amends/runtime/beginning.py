@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 from msgspec import Raw
 
 from ..core.definition import Saga
-from ..core.events import Event, Started, decode_frame, encode_frame
+from ..core.events import Event, Started, encode_frame
 from ..core.graph import structure_of
 from ..core.ids import IdMaker
 from ..core.redaction import encode_redactions
-from ..core.sealing import Sealing, open_frame, seal_events
+from ..core.sealing import Sealing, decode_opened, seal_events
 from ..errors import KeyConflict, UsageError
 from ..stores.base import DefinitionRow, FrameRow, KeyRow, Store
 from .arguments import checked_correlation, checked_key, hash_of, is_hash_of
@@ -87,7 +87,7 @@ def join(
     if held.first_frame is None:
         same = is_hash_of(held.input_hash, saga.canonical_input(raw), sealing)
     else:  # what today's type makes of both, rather than what was hashed once
-        first = open_frame(sealing, held.saga_id, decode_frame(held.first_frame)).events[0]
+        first = decode_opened(sealing, held.saga_id, held.first_frame).events[0]
         same = isinstance(first, Started) and same_input(saga, first.input, raw)
     if not same:
         raise key_conflict(saga, started.key, held.saga_id)

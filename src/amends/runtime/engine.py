@@ -19,7 +19,7 @@ from typing import Any, cast
 from ..core.definition import Saga
 from ..core.events import WIRE_VERSION, AnyEvent, Event, Frame, Held, Released, Started, decode_frame
 from ..core.fold import fold_frame
-from ..core.sealing import Sealing, open_frame
+from ..core.sealing import Sealing, decode_opened
 from ..core.state import IllegalTransition, SagaState
 from ..core.verbs import cut_off
 from ..errors import Conflict, LeaseLost, NotFound, PayloadError, StoreError, StoreUnavailable
@@ -175,7 +175,7 @@ class Engine:
             known.visitors += visitors
             return known
         try:
-            frames = [open_frame(self.sealing, saga_id, decode_frame(row.body)) for row in rows]
+            frames = [decode_opened(self.sealing, saga_id, row.body) for row in rows]
             saga = self._definition_of(frames[0])
             if isinstance(saga, str):
                 self._hold(saga_id, rows, "version", saga)
