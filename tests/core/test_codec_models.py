@@ -339,6 +339,15 @@ def test_what_holds_itself_is_too_deep_or_no_text_is_refused():
     assert code_of(Loose, Loose(any=object())) == "AM2101"
 
 
+class Free(RootModel[dict[str, Any]]):
+    pass
+
+
+def test_a_model_that_looks_like_an_encrypted_payload_is_refused():
+    assert code_of(Free, Free({"$sealed": ["k", "n", "c"]})) == "AM2111"
+    assert code_of(Free | None, Free({"$sealed": 1})) == "AM2111"
+
+
 def test_the_limit_holds_for_models():
     frame = len('{"any":""}')
     Codec(Loose).encode(Loose(any="x" * (PAYLOAD_BYTES_MAX - frame)))

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 NULL = Raw(b"null")
 SUPPORTED = "a dataclass, msgspec Struct, attrs class, pydantic model, TypedDict, NamedTuple, enum, or plain JSON"
+_SEALED = b'{"$sealed":'
 SEALED = "$sealed"  # the only name in an encrypted payload (`sealing.py`), and in no other at the top
 
 _DEEP = ("Circular reference", "depth exceeded", "recursion limit")  # pydantic has no class of its own for these
@@ -141,7 +142,7 @@ class Codec:
             if "recursion limit" in str(error):
                 raise _too_deep(what) from error
             refuse_odd(value, None, what, _compared)
-            raise self._wrong_type(value, what, self._why(error)) from error
+            raise self._wrong_type(value, what, self._why(error)) from self.cause_of(error)
         try:
             same = back == value
         except Exception:  # a broken `__eq__` counts as no
@@ -154,7 +155,7 @@ class Codec:
             if not is_record(type(back)) and (is_models(kind) or private_names(kind)):
                 return _own_codec(kind).encode(value, what=what)  # nothing is declared: its own type is
             refuse_changed(value, back, what)
-        if type(back) is dict and SEALED in back:
+        if (type(back) is dict and SEALED in back) or (self._models is not None and written.startswith(_SEALED)):
             raise PayloadError(
                 f'{what}: the name "{SEALED}" is how an encrypted payload begins; give the entry another name',
                 code="AM2111",
@@ -170,7 +171,7 @@ class Codec:
         try:
             return self.decode_raw(raw)
         except Exception as error:
-            raise undecodable(what, self, error) from error
+            raise undecodable(what, self, error) from self.cause_of(error)
 
     def decode_outside(self, raw: bytes | Raw, *, what: str = "value") -> Any:
         """The value of JSON that somebody wrote by hand; of a pydantic model, with its aliases or its names.
@@ -183,7 +184,7 @@ class Codec:
         except Exception as error:
             raise PayloadError(
                 f"{what} is not what the saga declares ({text(self.declared)}): {self._why(error)}", code="AM2107"
-            ) from error
+            ) from self.cause_of(error)
 
     def canonical(self, raw: bytes | Raw, *, what: str = "value") -> bytes:
         """`raw` as this type writes it today, keys in order: equal payloads give equal bytes.
@@ -213,6 +214,10 @@ class Codec:
                 code="AM2106",
             )
         return written
+
+    def cause_of(self, error: Exception) -> Exception | None:
+        """What a traceback may show; nothing of a type with secrets, for the same reason."""
+        return None if self.redacted else error
 
     def _why(self, error: Exception) -> str:
         """What a decoder complains of; of a type with secrets only where, for a message may quote the value."""
