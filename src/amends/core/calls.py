@@ -128,9 +128,8 @@ class Call:
             if argument is None or argument.codec is None:
                 raise
             # Also what an author's own `__post_init__` raised.
-            raise undecodable(
-                f'{self.where}, parameter "{argument.name}"', argument.codec, error
-            ) from argument.codec.cause_of(error)
+            codec, what = argument.codec, f'{self.where}, parameter "{argument.name}"'
+            raise undecodable(what, codec, error) from codec.cause_of(error)
         return args, kwargs
 
     def _refuse_missing(self, argument: Argument) -> NoReturn:
