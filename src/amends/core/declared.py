@@ -9,7 +9,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, get_args, get_origin
 
 from ..errors import DefinitionError
-from .annotations import Annotation, bare, is_connection, same_kind, text
+from .annotations import Annotation, bare, same_kind, text
+from .atomic import is_connection
 from .context import Context
 from .flatten import Tree
 from .functions import Function
