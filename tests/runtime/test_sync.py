@@ -207,6 +207,22 @@ def test_a_start_joins_the_transaction_of_the_calling_thread(orchestrator, path)
         assert thread.submit(work).result().result(timeout=LIMIT_S) == 2
 
 
+def test_a_start_in_a_transaction_opens_nothing_and_look_behind_the_commit_does(path):
+    SyncOrchestrator(f"sqlite:///{path}", sagas=[orders]).open().close()  # the tables are there
+    orchestrator = SyncOrchestrator(f"sqlite:///{path}", sagas=[orders], poll="5ms")
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("BEGIN IMMEDIATE")  # while it holds the write lock, nobody could open the file
+        saga = orchestrator.start(orders, Order(2), transaction=db)
+        assert orchestrator._loop is None
+        db.execute("COMMIT")
+    orchestrator.look()
+    assert orchestrator.leading
+    assert saga.result(timeout=LIMIT_S) == 2
+    orchestrator.close()
+    with pytest.raises(UsageError, match="closed"):
+        orchestrator.start(orders, Order(2), transaction=db)
+
+
 # --- its life -------------------------------------------------------------------------------------------
 
 

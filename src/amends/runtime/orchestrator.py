@@ -258,10 +258,10 @@ class Orchestrator:
             NotFound: no saga of that name is registered.
             StoreError: it could not be made durable.
         """
-        if transaction is not None:
-            return Handle(self, self._join(saga, input, key, correlation, transaction))
         self._raise_failure()
         definition = self._definition(saga)
+        if transaction is not None:
+            return Handle(self, self._join(definition, input, key, correlation, transaction))
         raw = definition.encode_input(input)
         key = checked_key(key)
         labels = checked_correlation(correlation)
@@ -308,10 +308,8 @@ class Orchestrator:
     def _join(
         self, saga: Saga[Any, Any] | str, input: Any, key: str | None, labels: Mapping[str, str] | None, given: object
     ) -> str:
-        """Start in the caller's transaction and in the caller's thread; the saga's id."""
-        self._raise_failure()
-        saga = self._definition(saga)
-        return join(given, saga, input, key, labels, self._clock, file_of(self._store), self._sealing)
+        """Start in the caller's transaction and thread, whether this is open or not; the saga's id."""
+        return join(given, self._definition(saga), input, key, labels, self._clock, file_of(self._store), self._sealing)
 
     def look(self) -> None:
         """Have what was committed on a connection of your own taken up at once, in this process or another."""

@@ -233,10 +233,13 @@ class SyncOrchestrator:
     ) -> SyncHandle[Any]:  # fmt: skip
         """Start a saga, as `Orchestrator.start` does; returns when that is durable.
 
-        With `transaction`, it is written on that connection in the calling thread.
+        With `transaction`, it is written on that connection in the calling thread, and nothing is opened:
+        opening writes to the file too, and would wait for that very transaction. `look`, behind the
+        commit, opens.
         """
         if transaction is not None:
-            self._running()
+            if self._closed:
+                raise _closed()
             # By itself, and not through the loop: the connection belongs to this thread.
             saga_id = self._inner._join(saga, input, key, correlation, transaction)  # noqa: SLF001
             return SyncHandle(self, self._inner.handle(saga_id))

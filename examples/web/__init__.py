@@ -1,0 +1,1 @@
+"""One saga behind four web frameworks: FastAPI, Starlette, Flask and Django."""

@@ -1,0 +1,1 @@
+"""Django: an order's row and its saga in one transaction; see `views.py`."""
