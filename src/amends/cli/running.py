@@ -133,13 +133,14 @@ async def _until_over(orchestrator: Orchestrator, stop: asyncio.Event, *, until_
 
 
 class _Lines(logging.Formatter):
-    """A line for people; what participants wrote is made safe."""
+    """A line for people, with the correlation at its end; what participants wrote is made safe."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line of a record."""
         head = f"{self.formatTime(record, '%H:%M:%S')}.{int(record.msecs):03d} {record.levelname:<7} "
         trace = self.formatException(record.exc_info).splitlines() if record.exc_info else []
-        return "\n".join([head + safe(record.getMessage()), *map(safe, trace)])
+        pairs = ", ".join(f"{key}={value}" for key, value in getattr(record, "correlation", {}).items())
+        return "\n".join([head + safe(record.getMessage()) + (safe(f" [{pairs}]") if pairs else ""), *map(safe, trace)])
 
 
 class _Objects(logging.Formatter):

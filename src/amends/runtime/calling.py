@@ -202,10 +202,10 @@ def _prepare(actor: Actor, call: Call) -> Prepared | Event:
 
 
 def _log_of(context: Context) -> logging.LoggerAdapter[logging.Logger]:
-    """What `ctx.log` is: a logger of the saga's own name, its lines labelled with the attempt."""
+    """What `ctx.log` is: a logger of the saga's own name, its lines labelled as those of `LoggingSubscriber`."""
     extra = {
-        "saga": context.saga_name,
-        "saga_id": context.saga_id,
+        "saga": context.saga_id,
+        "saga_name": context.saga_name,
         "step": context.step,
         "attempt": context.attempt,
         "correlation": dict(context.correlation),
