@@ -44,9 +44,10 @@ documents: $(READY)
 	@$(BIN)/python tools/make_diagrams.py --check
 	@$(BIN)/python tools/make_reference.py --check
 
-bench: $(READY) ## Sagas per second beside a bare group-commit loop, and the time of `import amends`
+bench: $(READY) ## Sagas per second beside a bare group-commit loop, and the time of `import amends` and `amends --help`
 	@$(BIN)/python bench/orchestrator.py $(ARGS)
 	@$(BIN)/python bench/import_time.py
+	@$(BIN)/python bench/cli_help.py
 
 sim: $(READY) ## The runtime on virtual time with faults, SEEDS=2000 of them
 	@$(BIN)/python -m tests.sim.run --seeds $(SEEDS) $(ARGS)

@@ -6,12 +6,10 @@ Rules of this file: no work is done here. A command's module is imported inside 
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 import traceback
 from collections.abc import Coroutine, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -21,10 +19,17 @@ from ..errors import AmendsError
 from .exits import DEFECT, INTERRUPTED, OK, USAGE, code_of, complain, say
 from .options import COMMON, MANY, Common, Many
 
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("amends")
+
+
 app = App(
     name="amends",
     help="Durable sagas: every step done, or what was done made good.",
-    version=lambda: version("amends"),
+    version=_version,
     help_format="plaintext",
     result_action="return_value",
     exit_on_error=False,
@@ -81,6 +86,8 @@ def _undecodable(word: str) -> bool:
 
 
 def _await(command: Coroutine[Any, Any, int]) -> int:
+    import asyncio  # a quarter of the time that --help takes
+
     return asyncio.run(command)
 
 
