@@ -11,8 +11,9 @@ def line_of(**fields):
     lines = []
     handler = logging.Handler()
     handler.emit = lambda record: lines.append(_Lines().format(record))
-    logger = logging.Logger("test")
-    logger.addHandler(handler)
+    logger = logging.getLogger("tests.cli.worker")
+    logger.setLevel(logging.INFO)
+    logger.handlers = [handler]
     LoggingSubscriber(logger)(Notice(event="saga.completed", at=0, saga_id="01S", name="trip", **fields))
     return lines[0]
 
