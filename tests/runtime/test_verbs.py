@@ -346,3 +346,20 @@ async def test_a_cancel_is_answered_in_the_transaction_that_applies_it():
         store.faults["commit"] = lambda lease, batch: together.append((len(batch.frames), dict(batch.answered)))
         assert await looker.cancel(handle.id, reason="x")
         assert (1, {1: ""}) in together
+
+
+@scene
+async def test_a_drain_applies_the_verbs_that_were_queued_before_it(file_ground):
+    """Also where nothing is awake: `amends worker --until-idle` must not end before it has read the inbox."""
+    world = World()
+    world.failing = {"check", "unbook"}
+    async with file_ground.orchestrator(world.back) as orchestrator:
+        saga = await orchestrator.start(world.back, Order())
+        with pytest.raises(SagaRequiresManual):
+            await saga.result()
+    world.failing = set()
+    async with file_ground.orchestrator(worker=False) as looker:
+        assert await looker.retry(saga.id, reason="unbook works again") is False
+    async with file_ground.orchestrator(world.back) as orchestrator:
+        await orchestrator.drain()
+        assert (await orchestrator.get(saga.id)).status == "compensated"

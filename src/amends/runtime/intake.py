@@ -53,11 +53,13 @@ class Intake:
         self._engine = engine
         self._last = 0  # the number of the open saga seen last
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._applying: set[asyncio.Task[Any]] = set()  # those of them that apply a command
         self._begun: set[int] = set()  # commands; each stays until a page without it has proved its answer durable
         self._projected = 0  # batches the summaries are known to hold
         self._project_again = 0.0
         self._bell = engine.store.bell("work")
         self.recovered = engine.loop.create_future()
+        self._taken_in = engine.loop.create_future()
 
     def start(self) -> None:
         """Begin to recover, then to watch."""
@@ -70,13 +72,20 @@ class Intake:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._bell.close()
-        if not self.recovered.done():
-            self.recovered.cancel()
+        self.recovered.cancel()
+        self._taken_in.cancel()
 
-    def _spawn(self, coroutine: Any, name: str) -> None:
+    async def caught_up(self) -> None:
+        """Wait until what stood in the store at the beginning is taken up, and its commands are applied."""
+        await asyncio.wait([self._taken_in])
+        while self._applying:
+            await asyncio.wait(self._applying)
+
+    def _spawn(self, coroutine: Any, name: str) -> asyncio.Task[Any]:
         task = self._engine.loop.create_task(coroutine, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _run(self) -> None:
         engine = self._engine
@@ -85,6 +94,8 @@ class Intake:
             self.recovered.set_result(None)
         await self._patiently(self._sort_out_holds)
         await self._patiently(self._take_in)  # what was written before the bell hung
+        if not self._taken_in.done():
+            self._taken_in.set_result(None)
         look_ahead_s = engine.horizon_ms / 2000
         next_look = engine.loop.time() + look_ahead_s
         pause_s, batches = 0.0, -1
@@ -187,7 +198,9 @@ class Intake:
         self._begun.intersection_update(row.id for row in rows)
         for row in new:
             self._begun.add(row.id)
-            self._spawn(self._apply(row), f"amends-command-{row.id}")
+            task = self._spawn(self._apply(row), f"amends-command-{row.id}")
+            self._applying.add(task)
+            task.add_done_callback(self._applying.discard)
         return len(new)
 
     async def _wake_sleepers(self) -> None:

@@ -34,7 +34,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from ..errors import LeaseLost, StoreError, StoreUnavailable
 from ..stores.base import Bell, Lease, Owner, Store
@@ -90,10 +90,10 @@ class Leader:
         await self._acquire()
         self._task = asyncio.get_running_loop().create_task(self._run(), name="amends-leader")
 
-    @property
-    def recovered(self) -> Awaitable[None] | None:
-        """Done when every saga of the term was taken up; None while standing by."""
-        return None if self._intake is None else self._intake.recovered
+    async def caught_up(self) -> None:
+        """Wait until this term has taken up what it found in the store, commands included; at once while standing by."""
+        if self._intake is not None:
+            await self._intake.caught_up()
 
     async def _acquire(self) -> bool:
         loop = asyncio.get_running_loop()

@@ -164,6 +164,8 @@ class Orchestrator:
     async def drain(self) -> None:
         """Wait until no saga is awake here: all have ended, or sleep, or wait for a person.
 
+        Verbs that were queued before this orchestrator began are applied first.
+
         Raises:
             StoreError: the store failed meanwhile.
         """
@@ -172,9 +174,8 @@ class Orchestrator:
             if engine is None:
                 self._raise_failure()
                 return
-            leader = self._leader
-            if leader is not None and leader.recovered is not None:
-                await asyncio.wait([asyncio.ensure_future(leader.recovered)])
+            if self._leader is not None:
+                await self._leader.caught_up()
             await engine.until_empty()
             if not engine.stopped:
                 return
