@@ -91,7 +91,7 @@ class Leader:
         self._task = asyncio.get_running_loop().create_task(self._run(), name="amends-leader")
 
     async def caught_up(self) -> None:
-        """Wait until this term has taken up what it found in the store, commands included; at once while standing by."""
+        """Wait until this term has taken up what it found, commands included; at once while standing by."""
         if self._intake is not None:
             await self._intake.caught_up()
 
