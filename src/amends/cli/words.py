@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 
 from ..core.transitions import SagaStatus as G, StepStatus as S
-from ..runtime.views import stamp
 
 SAGA_ICONS = MappingProxyType(
     {
@@ -120,7 +119,9 @@ def since(then: datetime, now: datetime) -> str:
 
 def iso(moment: datetime | None) -> str | None:
     """ISO 8601 with milliseconds, in UTC with a `Z`."""
-    return None if moment is None else stamp(moment)
+    if moment is None:
+        return None
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def clock_time(moment: datetime) -> str:
