@@ -556,6 +556,30 @@ async def test_other_sagas_go_on_once_a_body_is_done_and_a_shutdown_waits_for_it
     assert moves(bank).count(("work", 1)) == 1
 
 
+@scene
+async def test_a_body_that_has_not_begun_when_the_grace_is_over_is_cut_off_and_run_by_the_next_one(bank, gate):
+    @step(atomic=True)
+    def queued(number: int, db: sqlite3.Connection) -> None:
+        move(db, "queued", number)
+
+    saga = Saga("s", parallel(step(atomic=True, name="first")(gate.work), queued), input=int)
+    orchestrator = await bank.orchestrator(saga, grace=0).__aenter__()
+    handle = await orchestrator.start(saga, 1)
+    engine = orchestrator._leader.engine
+    await gate.is_entered()
+    await until(lambda: len(engine.committer._bodies) == 1)
+    closing_down = asyncio.ensure_future(orchestrator.close())
+    await asyncio.sleep(0.01)
+    gate.open.set()
+    await closing_down
+    assert moves(bank) == [("work", 1)]
+    async with bank.orchestrator(saga) as second:
+        await second.handle(handle.id).result()
+        assert (await events_of(second, handle.id)).count("ActionCut") == 1
+        assert (await second.get(handle.id))["queued"].attempts == 2
+    assert moves(bank) == [("work", 1), ("queued", 1)]
+
+
 # --- where they cannot be -----------------------------------------------------------------------------
 
 

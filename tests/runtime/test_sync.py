@@ -341,6 +341,14 @@ def test_a_process_that_ends_without_closing_gives_its_lease_back(path):
         assert db.execute("SELECT owner, expires FROM amends_lease").fetchone() == ("", 0)
 
 
+def test_one_that_nobody_keeps_is_closed_at_the_end_all_the_same(path):
+    with script(path, "make(lease='1h').open()\nimport gc; gc.collect()") as process:
+        out, err = process.communicate(timeout=LIMIT_S)
+    assert (out, err, process.returncode) == ("", "", 0)
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT owner, expires FROM amends_lease").fetchone() == ("", 0)
+
+
 def test_an_interrupt_from_the_keyboard_leaves_the_saga_alone(path):
     text = """
 orchestrator = make()

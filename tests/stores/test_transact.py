@@ -17,7 +17,7 @@ from amends.core.events import Began, Started, encode_frame
 from amends.errors import LeaseLost, StoreFailed, StoreUnavailable
 from amends.stores.base import Batch, FrameRow, Lease, Owner, Transacting
 from amends.stores.memory import MemoryStore
-from amends.stores.sqlite import SQLiteStore
+from amends.stores.sqlite import SQLiteStore, transacting
 
 NOW = 1_000
 BODY = encode_frame(NOW, [Began()])
@@ -130,6 +130,19 @@ def test_a_body_that_must_wait_for_another_writer_does_not_run(site):
         with pytest.raises(StoreUnavailable):
             site.transact(ran.append)
         other.execute("ROLLBACK")
+    assert not ran
+    assert site.transact(write(1))[1] is None
+
+
+def test_a_file_that_cannot_be_opened_once_more_makes_the_body_wait_and_the_store_go_on(site, monkeypatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise sqlite3.OperationalError("unable to open database file")
+
+    ran = []
+    with monkeypatch.context() as patch:
+        patch.setattr(transacting.sqlite3, "connect", refuse)
+        with pytest.raises(StoreUnavailable, match="AM6016"):
+            site.transact(ran.append)
     assert not ran
     assert site.transact(write(1))[1] is None
 

@@ -144,6 +144,10 @@ class Committer:
         self._bodies.append(body)
         self._hurry()
 
+    def let_bodies_go(self) -> None:
+        """Take none of those that still wait: at a shutdown they are cut off, as calls are, and begun elsewhere."""
+        self._bodies.clear()
+
     def _hurry(self) -> None:
         if self._wake is not None:
             if not self._wake.done():  # done already: the loop is being torn down

@@ -316,6 +316,7 @@ class Engine:
         self.executor.suspend()
         if self.executor.running and grace_s > 0:
             await asyncio.wait([self.executor.still()], timeout=grace_s)
+        self.committer.let_bodies_go()
         await self.committer.flush()  # intents on their way land, and are handed over with the rest
         for actor in list(self.actors.values()):
             for call in list(actor.running.values()):

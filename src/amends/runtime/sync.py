@@ -1,4 +1,4 @@
-"""The orchestrator for code that does not await: Django, Flask, scripts, notebooks.
+"""The orchestrator for code that does not await: Django, Flask, scripts.
 
     orchestrator = SyncOrchestrator("sqlite:///orders.db", sagas=[place_order])     # opens nothing yet
     saga = orchestrator.start(place_order, order, key=order.order_id)
@@ -52,6 +52,7 @@ T = TypeVar("T")
 
 _END: Any = object()
 _ALL: weakref.WeakSet[SyncOrchestrator] = weakref.WeakSet()
+_OPEN: set[SyncOrchestrator] = set()  # kept until they are closed, also when nobody else keeps them
 _LEFT_BEHIND: list[Any] = []  # of a parent process: it must not be closed, not even by the garbage collector
 
 
@@ -150,6 +151,7 @@ class SyncOrchestrator:
         _check_caller()
         with self._opening:
             self._closed = True
+            _OPEN.discard(self)
             loop, self._loop = self._loop, None
             if loop is not None:
                 try:
@@ -173,6 +175,7 @@ class SyncOrchestrator:
                     loop.stop()
                     raise
                 self._loop = loop
+                _OPEN.add(self)
             if self._loop is None:
                 raise _closed()
             return self._loop
@@ -191,6 +194,7 @@ class SyncOrchestrator:
             _LEFT_BEHIND.append((self._inner, self._loop))
             bus = self._inner.bus
             self._forked, self._loop = True, None
+            _OPEN.discard(self)
             self._inner = self._make()
             self._inner.bus = bus
         self._opening = threading.Lock()  # a thread of the parent may have held the other one
@@ -392,7 +396,7 @@ def _check_caller() -> None:
 
 
 def _close_all() -> None:
-    for orchestrator in list(_ALL):
+    for orchestrator in list(_OPEN):
         orchestrator.close()
 
 

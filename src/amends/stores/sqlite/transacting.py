@@ -19,6 +19,7 @@ Rules of this file:
 Codes:
     AM2240  the body tried to end the transaction, or went on behind its end
     AM2241  the body attached another file
+    AM6016  the file could not be opened once more for a body; it is tried again
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ...errors import UsageError
+from ...errors import StoreUnavailable, UsageError
 from ...policies.durations import human
 from ..base import FrameRow
 from .sql import query, statements
@@ -112,7 +113,13 @@ class Bench:
 
     def _connected(self) -> sqlite3.Connection:
         # No cached statements: the authorizer is asked when a statement is prepared.
-        db = sqlite3.connect(self._path, timeout=self._busy_s, isolation_level=None, cached_statements=0)
+        try:
+            db = sqlite3.connect(self._path, timeout=self._busy_s, isolation_level=None, cached_statements=0)
+        except sqlite3.OperationalError as error:  # perhaps this process has too many files open
+            raise StoreUnavailable(
+                f"{self._path} could not be opened for an atomic step: {error}. Nothing was written; it is tried again",
+                code="AM6016",
+            ) from error
         try:
             for statement in statements(query("configure")):
                 db.execute(statement).fetchall()
