@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import amends
+import amends.crypto
+import amends.drawing
 import amends.errors
 import amends.observe
 import amends.participant
@@ -18,20 +20,24 @@ from tools.reference.text import generated, linked, parse, table
 # What a reader looks for together stands together; `groups` adds what stands nowhere.
 GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("Defining sagas", "amends", ("Saga", "step", "Step", "Retry", "Context")),
-    ("Nodes of the graph", "amends", ("parallel", "choose", "when", "wait_for", "sleep")),
-    ("Said by your functions", "amends", ("Rejected", "NotSent")),
+    ("Nodes of the graph", "amends", ("parallel", "choose", "when", "each", "call", "first_of", "wait_for", "sleep")),
+    ("Said by your functions", "amends", ("Rejected", "NotSent", "Accepted")),
+    ("Told to your functions", "amends", ("Refusals", "Refusal")),
+    ("Payloads", "amends", ("Redacted",)),
+    ("Encryption", "amends.crypto", ("KeyRing",)),
     (
         "Running and looking",
         "amends",
         ("Orchestrator", "start_in_transaction", "Handle", "SagaView", "StepView", "HistoryEntry"),
     ),
+    ("Without asyncio", "amends", ("SyncOrchestrator", "SyncHandle")),
     ("Statuses", "amends", ("SagaStatus", "StepStatus")),
     (
         "Errors",
         "amends",
         (
             "AmendsError", "DefinitionError", "UsageError", "PayloadError", "NotFound", "Conflict", "KeyConflict",
-            "SagaFailed", "SagaCompensated", "SagaRequiresManual", "StoreError",
+            "FilterError", "SagaFailed", "SagaCompensated", "SagaRequiresManual", "StoreError",
         ),
     ),
     ("Errors of the store", "amends.errors", ("StoreUnavailable", "StoreFailed", "StoreUnusable", "LeaseLost")),
@@ -41,6 +47,7 @@ GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         ("Guard", "Go", "Probe", "Reply", "Decision", "Sighting", "Op", "create_schema", "forget", "purge"),
     ),
     ("Looking on", "amends.observe", ("Notice", "Bus", "Subscription", "LoggingSubscriber", "Translator")),
+    ("Drawing", "amends.drawing", ("plan", "text", "mermaid", "svg", "Plan", "Mark", "Names", "names_of")),
 )  # fmt: skip
 # Public for the runtime's sake: what they take and give is the journal's stored form, which is no matter of users.
 INTERNAL = {
@@ -50,7 +57,9 @@ INTERNAL = {
     },
     "Step": {"seal"},
 }  # fmt: skip
-MODULES = {module.__name__: module for module in (amends, amends.errors, amends.participant, amends.observe)}
+MODULES = {module.__name__: module for module in (
+    amends, amends.crypto, amends.drawing, amends.errors, amends.participant, amends.observe,
+)}  # fmt: skip
 INTRODUCTION = """\
 Everything that is public, in the words of its docstrings. Import from the module that a heading names; what is not
 listed here may change without notice. Lengths of time are seconds, or texts such as `"250ms"`, `"10s"`, `"5m"`,
