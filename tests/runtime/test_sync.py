@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -221,6 +222,22 @@ def test_a_start_in_a_transaction_opens_nothing_and_look_behind_the_commit_does(
     orchestrator.close()
     with pytest.raises(UsageError, match="closed"):
         orchestrator.start(orders, Order(2), transaction=db)
+
+
+def test_what_a_request_has_in_its_context_reaches_no_step(path):
+    request: ContextVar[str] = ContextVar("request", default="none")
+    seen = []
+
+    @step
+    async def look(order: Order) -> None:
+        seen.append(request.get())
+
+    saga = Saga("looks", look)
+    request.set("the first request, which opens the orchestrator")
+    with SyncOrchestrator(f"sqlite:///{path}", sagas=[saga], poll="5ms") as orchestrator:
+        for _ in range(2):
+            orchestrator.start(saga, Order()).result(timeout=LIMIT_S)
+    assert seen == ["none", "none"]
 
 
 # --- its life -------------------------------------------------------------------------------------------

@@ -26,11 +26,13 @@ from __future__ import annotations
 import asyncio
 import atexit
 import functools
+import logging
 import os
 import threading
 import weakref
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from concurrent.futures import CancelledError, Future
+from contextvars import Context
 from types import TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
@@ -50,6 +52,7 @@ Out = TypeVar("Out")
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_log = logging.getLogger("amends")
 _END: Any = object()
 _ALL: weakref.WeakSet[SyncOrchestrator] = weakref.WeakSet()
 _OPEN: set[SyncOrchestrator] = set()  # kept until they are closed, also when nobody else keeps them
@@ -350,12 +353,12 @@ class _LoopThread:
         self._thread.start()
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
-        """Run it in the loop."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        """Run it in the loop, and in no request's context: what begins there outlives the request."""
+        return Context().run(asyncio.run_coroutine_threadsafe, coroutine, self._loop)
 
     def call(self, function: Callable[[], None]) -> None:
         """Call it in the loop, and do not wait."""
-        self._loop.call_soon_threadsafe(function)
+        self._loop.call_soon_threadsafe(function, context=Context())
 
     def stop(self) -> None:
         """End the loop and the thread, with whatever still waits there."""
@@ -397,7 +400,10 @@ def _check_caller() -> None:
 
 def _close_all() -> None:
     for orchestrator in list(_OPEN):
-        orchestrator.close()
+        try:
+            orchestrator.close()
+        except Exception:  # the others are closed all the same
+            _log.exception("an orchestrator could not be closed; its lease runs out by itself")
 
 
 def _forget_all() -> None:
