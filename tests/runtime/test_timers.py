@@ -185,3 +185,18 @@ async def test_a_restart_in_the_middle_keeps_the_due_time(ground, kind):
 
 async def due_of(orchestrator, saga_id):
     return (await orchestrator.get(saga_id)).steps[0].due
+
+
+@scene
+async def test_a_due_time_that_comes_while_its_saga_leaves_memory_wakes_nobody_who_is_gone(ground):
+    async with ground.orchestrator(sleeper, horizon="10ms") as orchestrator:
+        handle = await orchestrator.start(sleeper, Order(1))
+        engine = engine_of(orchestrator)
+        await until(lambda: not engine.actors, "leaving memory")
+        async with engine.visit(handle.id) as actor:
+            actor.disarm()
+            actor._on_due()  # the look at the horizon, on its way through the loop
+        assert not engine.actors
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert actor._timer is None  # else it would write beside the one that is taken up next

@@ -329,8 +329,8 @@ class Actor:
 
     def _after_hops(self, hops: int) -> None:
         """Results in hand are folded before a deadline of the same moment: let them come first."""
-        if self.dead:
-            return
+        if self.dead or self.engine.actors.get(self.saga_id) is not self:
+            return  # it left memory on the way: whoever is taken up next has its due time from disk
         if hops and self.running:
             self.engine.loop.call_soon(self._after_hops, hops - 1)
             return
