@@ -83,6 +83,15 @@ class TestWhatItIsMadeOf:
         with pytest.raises(UsageError, match=rf"AM2001.*Accepted\({name}="):
             Accepted(**{name: length})
 
+    def test_the_time_to_ask_is_not_over_before_the_first_question(self):
+        with pytest.raises(UsageError, match="AM2001.*never be asked"):
+            Accepted(every="1d", until="23h")
+        with pytest.raises(UsageError, match="AM2001.*never be asked"):
+            Accepted(every="31d")
+        with pytest.raises(UsageError, match="AM2001"):
+            Accepted(every="1d", until="24h")
+        assert Accepted(every="1d", until="25h").until == "25h"
+
     @pytest.mark.parametrize("poll", [3, "arrived", len, makes("pay"), functools.partial(arrived)], ids=repr)
     def test_its_poll_is_a_plain_function(self, poll):
         with pytest.raises(UsageError, match="AM2005.*give a plain function"):

@@ -47,7 +47,8 @@ class Accepted:
         token: plain JSON to ask by, such as the participant's own number; the poll reads `ctx.accepted`.
 
     Raises:
-        UsageError: AM2001, a length of time is none, or not above zero; AM2005, the poll is no function.
+        UsageError: AM2001, a length of time is none, not above zero, or `until` no longer than `every`; AM2005,
+            the poll is no function.
     """
 
     poll: Callable[..., Any] | None = None
@@ -59,6 +60,11 @@ class Accepted:
         for name in ("every", "until"):
             if milliseconds(getattr(self, name), what=f"Accepted({name}=)") < 1:
                 raise UsageError(f"Accepted({name}={getattr(self, name)!r}): give more than zero", code="AM2001")
+        if milliseconds(self.until) <= milliseconds(self.every):
+            raise UsageError(
+                f"Accepted(every={self.every!r}, until={self.until!r}): it would never be asked after; give more time",
+                code="AM2001",
+            )
         if self.poll is not None and not isinstance(self.poll, FunctionType):
             raise UsageError(f"Accepted(poll={self.poll!r}): give a plain function", code="AM2005")
 
