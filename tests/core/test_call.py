@@ -246,6 +246,12 @@ class TestWhatIsRefused:
     def test_a_name_that_is_no_path(self, name):
         refuses("AM1101", lambda: call(ship(), parcel, name=name), "a call")
 
+    def test_waits_for_one_signal_name_of_different_types(self):
+        inner = ship(wait_for("go", Label))
+        message = refused("AM1215", wait_for("go", Payment), call(inner, parcel))
+        assert 'wait "ship/go": its signal gives Label, and "go" waits for Payment under the same name' in message
+        assert shop(wait_for("go", Label | None), call(inner, parcel), call(inner, parcel, name="b"))
+
     def test_mistakes_within_are_named_by_the_whole_path(self):
         after = refused("AM1303", makes("pivot", pivot=True), call(ship(), parcel))
         assert 'step "ship/label"' in after

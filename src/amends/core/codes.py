@@ -30,6 +30,7 @@ Wiring, AM12xx
     AM1212  a call's input is not of the called saga's type
     AM1213  the alternatives of a first_of give different types
     AM1214  an each's `item=` is not what its items' function returns a list of
+    AM1215  two waits for signals of one name have different types
     AM1220  a function that is not atomic asks for the store's connection
     AM1221  an atomic step does not ask for the store's connection
 Pivot, AM13xx

@@ -106,6 +106,7 @@ class _Wiring:
         self.needs_result: set[int] = set()
         self.bindings = [Binding() for _ in tree.drafts]
         self.values: dict[int, _Value] = {}  # of the nodes that give one, by index
+        self.signals: dict[str, tuple[str, Annotation]] = {}  # the first wait for each, with its type
         self.call = -1  # the CALL whose nodes are being wired
         self.items: list[tuple[int, Annotation]] = []  # the EACHs around, and their items' types
         self.input_type = inferred_input(self.tree, names) if input_type is None else input_type
@@ -206,7 +207,15 @@ class _Wiring:
     def _wait(self, draft: Draft) -> None:
         wait = draft.source
         assert isinstance(wait, Wait)
-        payload = self._codec(wait.type, f'saga "{self.tree.saga}", wait "{draft.path}"')
+        where = f'saga "{self.tree.saga}", wait "{draft.path}"'
+        payload = self._codec(wait.type, where)
+        path, declared = self.signals.setdefault(wait.name, (draft.path, wait.type))
+        if bare(declared) != bare(wait.type):
+            raise DefinitionError(
+                f'{where}: its signal gives {text(wait.type)}, and "{path}" waits for {text(declared)} under the same '
+                f"name; a signal sent by its name could reach either, so rename one",
+                code="AM1215",
+            )
         self.bindings[draft.index] = Binding(payload=payload)
         late = self._branches(draft)
         self._assign(draft, _Value(wait.type, certain=wait.on_timeout is None))
