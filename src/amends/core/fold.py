@@ -206,7 +206,7 @@ def _alternative_failed(state: SagaState, event: ev.AlternativeFailed) -> None:
     slot = state.slot(event.node)
     state.move(event.node, slot, "AlternativeFailed")
     slot.given_up = (*slot.given_up, event)
-    slot.error = event.message
+    slot.error = f"{state.path_of(event.step)}: {event.message}" if event.message else state.path_of(event.step)
     forget(state, event.node)
     state.leaving = {**state.leaving, event.node: None}
     for index in state.subtree(_child(state, event.node, slot.cursor)):
