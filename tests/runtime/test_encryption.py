@@ -235,7 +235,7 @@ async def test_a_start_in_a_transaction_is_sealed_and_finds_its_key(tmp_path):
             connection.execute("COMMIT")
         connection.close()
         assert await handle.result() == f"paid with {CANARY}"
-    assert not [file for file in tmp_path.iterdir() if CANARY.encode() in file.read_bytes()]
+    assert not [file for file in tmp_path.rglob("*") if file.is_file() and CANARY.encode() in file.read_bytes()]
 
 
 @scene
