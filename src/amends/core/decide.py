@@ -62,8 +62,9 @@ def decide(graph: Graph, state: SagaState, now: int) -> list[Command]:
         return [ev.Reactivated()]
     commands = _due(state, now) if state.due and not state.paused else []
     if state.agenda:
+        slots = state.slots
         for index in state.agenda:
-            if state.slot(index).status is _S.SETTLING:
+            if slots[index].status is _S.SETTLING:  # type: ignore[union-attr]  # what is on the agenda was reached
                 command = _settle(state, index, now)
                 if command is not None:
                     commands.append(command)
@@ -220,9 +221,11 @@ def _owed_for_its_key(index: int) -> Command:
 def _beginnings(state: SagaState, now: int) -> list[Command]:
     commands: list[Command] = []
     for index in state.agenda:
-        if state.slot(index).status is _S.SETTLING:
+        slot = state.slots[index]
+        assert slot is not None, "what is on the agenda was reached"
+        if slot.status is _S.SETTLING:
             continue  # paused
-        command = _begin(state, index, now)
+        command = _begin(state, index, slot, now)
         if command is not None:
             commands.append(command)
             if type(command) is ev.WaitSatisfied:
@@ -230,8 +233,8 @@ def _beginnings(state: SagaState, now: int) -> list[Command]:
     return commands
 
 
-def _begin(state: SagaState, index: int, now: int) -> Command | None:
-    node, slot = state.nodes[index], state.slot(index)
+def _begin(state: SagaState, index: int, slot: Slot, now: int) -> Command | None:
+    node = state.nodes[index]
     if slot.status is _S.UNDO_READY or slot.status is _S.UNDO_SETTLING:
         return _undo(state, index, slot, now)
     if node.kind is Kind.WAIT and state.signals and state.pending(index):

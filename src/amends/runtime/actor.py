@@ -118,7 +118,7 @@ class Actor:
                 event = self._answered(command, now) if isinstance(command, Evaluate) else command
                 fold(state, event)
                 frame.append(event)
-            if draining or (frame and has_nothing_to_decide(state)):
+            if draining or (frame and not state.agenda and has_nothing_to_decide(state)):
                 return frame
             commands = decide(state.graph, state, now)
             if not commands:
