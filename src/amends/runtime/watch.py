@@ -94,9 +94,9 @@ class Watch:
     async def _look(self) -> bool:
         """Wake those whose saga has news, or whose command is answered; whether there was anything new."""
         found = False
-        for future, command_id in list(self._commands.items()):
-            row = await self._store.command(command_id)
-            if row is None or row.done:
+        if commands := list(self._commands.items()):
+            waiting = await self._store.unanswered([command_id for _, command_id in commands])
+            for future in [future for future, command_id in commands if command_id not in waiting]:
                 found = True
                 _wake(future)
         after: dict[str, int] = {}

@@ -226,6 +226,9 @@ class Store(Protocol):
     async def command(self, command_id: int) -> CommandRow | None:
         """A command with its answer, if it has one."""
 
+    async def unanswered(self, command_ids: Sequence[int]) -> set[int]:
+        """Those of these commands that wait for their answer still."""
+
     async def register(self, rows: Sequence[DefinitionRow]) -> None:
         """Remember definitions. Raises Conflict when a (name, version) has another fingerprint."""
 

@@ -192,6 +192,11 @@ class MemoryStore:
         self._check_open()
         return self._inbox.get(command_id)
 
+    async def unanswered(self, command_ids: Sequence[int]) -> set[int]:
+        """Those of these commands that wait for their answer still."""
+        self._check_open()
+        return {each for each in command_ids if each in self._inbox and not self._inbox[each].done}
+
     async def register(self, rows: Sequence[DefinitionRow]) -> None:
         """Remember definitions. Raises Conflict when a (name, version) has another fingerprint."""
         self._check_open()

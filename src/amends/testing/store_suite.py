@@ -380,6 +380,8 @@ class StoreSuite(ListSuite, BellSuite):
             assert waiting is not None
             assert not waiting.done
             assert await store.command(numbers[2] + 1) is None
+            assert await store.unanswered([*numbers, numbers[2] + 1]) == {numbers[2]}
+            assert await store.unanswered([]) == set()
 
         self.run(tmp_path, body)
 

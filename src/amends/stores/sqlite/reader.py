@@ -32,6 +32,7 @@ _index = msgspec.json.Decoder(_Index)
 _positions = msgspec.json.Decoder(list[tuple[int, str, int, int]])
 _open_rows = msgspec.json.Decoder(list[OpenRow])
 _command_rows = msgspec.json.Decoder(list[tuple[int, str, str]])
+_numbers = msgspec.json.Decoder(set[int])
 _tally = msgspec.json.Decoder(Tally)
 _summaries = msgspec.json.Decoder(list[Summary])
 _counts = msgspec.json.Decoder(list[list[Any]])
@@ -94,6 +95,10 @@ class Reader:
         """A command, answered or not."""
         row = self._one(db, "select_command", command_id)
         return CommandRow(row[0], row[1], row[2], bool(row[3]), row[4]) if row else None
+
+    def unanswered(self, db: sqlite3.Connection, command_ids: Sequence[int]) -> set[int]:
+        """Those of these commands that wait for their answer still."""
+        return _numbers.decode(self._one(db, "select_unanswered", _encode(command_ids).decode())[0])
 
     def open_sagas(
         self, db: sqlite3.Connection, after: int, due_from: int, due_before: int, limit: int

@@ -156,6 +156,10 @@ class SQLiteStore:
         """A command with its answer, if it has one."""
         return await self._read(lambda db: self._reader.command(db, command_id))
 
+    async def unanswered(self, command_ids: Sequence[int]) -> set[int]:
+        """Those of these commands that wait for their answer still."""
+        return await self._read(lambda db: self._reader.unanswered(db, command_ids))
+
     async def register(self, rows: Sequence[DefinitionRow]) -> None:
         """Remember definitions. Raises Conflict when a (name, version) has another fingerprint."""
         await self._write(lambda db: self._writer.register(db, rows))

@@ -261,6 +261,9 @@ class StoreLink:
     async def command(self, command_id: int) -> CommandRow | None:
         return await self._ask("read", lambda: self._store.command(command_id))
 
+    async def unanswered(self, command_ids: Sequence[int]) -> set[int]:
+        return await self._ask("read", lambda: self._store.unanswered(command_ids))
+
     async def register(self, rows: Sequence[DefinitionRow]) -> None:
         await self._ask("register", lambda: self._store.register(rows))
 
