@@ -8,7 +8,9 @@ from collections import Counter
 import pytest
 
 from amends import Conflict, FilterError, NotFound, Rejected, Retry, Saga, UsageError, step, wait_for
+from amends.core.events import Completed, encode_frame
 from amends.limits import BULK_AT_A_TIME, BULK_SAGAS_MAX
+from amends.stores.base import FrameRow
 from amends.stores.memory import MemoryStore
 from tests.runtime.stage import FaultyStore, Ground, events_of, scene, until
 
@@ -267,13 +269,13 @@ async def test_so_many_verbs_are_under_way_at_a_time_and_no_more():
         under_way = most = 0
         act = leader._act
 
-        async def counting(saga_id, command):
+        async def counting(saga_id, command, state):
             nonlocal under_way, most
             under_way += 1
             most = max(most, under_way)
             await asyncio.sleep(0)
             try:
-                return await act(saga_id, command)
+                return await act(saga_id, command, state)
             finally:
                 under_way -= 1
 
@@ -313,3 +315,19 @@ async def test_a_bulk_that_is_left_early_begins_nothing_more():
         await each.aclose()
         assert bulk.begun < len(bulk.ids)
         assert await leader.count("is:paused") <= bulk.begun
+
+
+@scene
+async def test_a_journal_that_cannot_be_read_or_folded_is_that_sagas_refusal():
+    ground = Ground(None)
+    async with ground.orchestrator(*SAGAS) as leader:
+        damaged, illegal, well = await start(leader, trip, "x", 3)
+    for saga_id, body in ((damaged, b"{"), (illegal, encode_frame(0, [Completed(), Completed()]))):
+        journal = ground.memory._journal[saga_id]
+        row = FrameRow(saga_id, len(journal) + 1, body)
+        journal.append(row)
+        ground.memory._log.append(row)
+    async with ground.orchestrator(worker=False) as looker:
+        done = await gathered(looker.bulk("pause", "name:trip", reason="x"))
+        assert {each: done[each].result for each in done} == {damaged: "refused", illegal: "refused", well: "queued"}
+        assert {done[each].error.code for each in (damaged, illegal)} == {"AM6041"}

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..core.filters import Filter
+from ..core.state import SagaState
 from ..errors import AmendsError, StoreError, StoreUnusable, UsageError
 from ..limits import BULK_AT_A_TIME, BULK_SAGAS_MAX, PAGE_MAX
 from ..stores.base import Store
@@ -33,7 +34,7 @@ from .intake import directed, events_of
 from .reading import Reader
 
 Result = Literal["applied", "queued", "unchanged", "refused", "eligible"]
-Act = Callable[[str, Command], Awaitable[bool]]
+Act = Callable[[str, Command, SagaState], Awaitable[bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,10 +172,13 @@ class Bulk:
                 return Done(saga_id, command.verb, "unchanged", status)
             if self._dry_run:
                 return Done(saga_id, command.verb, "eligible", status)
-            applied = await self._act(saga_id, command)
+            applied = await self._act(saga_id, command, state)
             status = (await self._reader.state(saga_id)).status
             return Done(saga_id, command.verb, "applied" if applied else "queued", status)
         except AmendsError as error:
             if isinstance(error, StoreError) and not isinstance(error, StoreUnusable):
                 raise  # a journal that cannot be read is that saga's; a store out of reach is everybody's
             return Done(saga_id, command.verb, "refused", status, error)
+        except Exception as error:  # a journal that does not fold: that saga's trouble, too
+            unusable = StoreUnusable(f"saga {saga_id}: its journal cannot be folded: {error}", code="AM6041")
+            return Done(saga_id, command.verb, "refused", status, unusable)

@@ -23,6 +23,7 @@ from ..core.definition import Saga
 from ..core.filters import Filter
 from ..core.ids import IdMaker
 from ..core.sealing import Sealing
+from ..core.state import SagaState
 from ..core.transitions import SagaStatus
 from ..errors import Conflict, NotFound, StoreError, UsageError
 from ..observe.bus import Bus, Notice, Subscription
@@ -550,17 +551,18 @@ class Orchestrator:
         which, command = self._which(filter, {}), bulk_command(verb, words)
         return Bulk(self._store, self._reader, self._act, command, which, ids=ids, limit=limit, dry_run=dry_run)
 
-    async def _act(self, saga_id: str, command: Command) -> bool:
+    async def _act(self, saga_id: str, command: Command, known: SagaState | None = None) -> bool:
+        """Apply a verb here, or post it; `known` is the saga's state, for callers who have looked just now."""
         self._raise_failure()
         patience_s = milliseconds(self._settings.patience) / 1000
         engine = self._engine()
         if engine is None:
-            return await self._post(saga_id, command, patience_s)
+            return await self._post(saga_id, command, patience_s, known)
         return await apply_within(engine, saga_id, command, patience_s)
 
-    async def _post(self, saga_id: str, command: Command, patience_s: float) -> bool:
+    async def _post(self, saga_id: str, command: Command, patience_s: float, known: SagaState | None) -> bool:
         """Through the inbox: the lease's holder applies it and answers."""
-        state = await self._reader.state(saga_id)  # NotFound, before anything is queued
+        state = known or await self._reader.state(saga_id)  # NotFound, before anything is queued
         body = encode_command(sealed(self._sealing, saga_id, directed(command, state)))
         command_id = await self._store.post(saga_id, body, now=self._clock.now_ms())
         if await self._store.holder(now=self._clock.now_ms()) is None:
