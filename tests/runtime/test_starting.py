@@ -249,7 +249,7 @@ async def test_a_start_past_the_engine_is_found_though_recovery_was_over_when_it
     await until(lambda: "start" in store.calls)
     await held.close()
     await until(lambda: second.leading)
-    await second._leader.recovered
+    await second._leader._intake.recovered
     await asyncio.sleep(0.03)
     release.set()
     handle = await starting
