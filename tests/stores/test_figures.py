@@ -4,6 +4,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from msgspec.structs import replace
 
+from amends.core.filters import Filter
+from amends.core.summary import Summary
 from amends.core.transitions import ENDS
 from amends.stores.figures import Figures, figures_of, nearest_rank
 from amends.stores.projection import matches
@@ -73,3 +75,21 @@ def test_ended_sagas_are_read_in_one_scan_of_their_index_and_nothing_is_sorted(e
     ranked = query("select_length").format(conditions="true")
     (step,) = [row[3] for row in empty.execute(f"EXPLAIN QUERY PLAN {ranked}", (0, "a", 1, 0))]
     assert step == "SEARCH amends_summaries USING COVERING INDEX amends_summaries_figures (name=? AND version=?)"
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 11, 19, 99, 100, 101, 1_000])
+def test_sql_ranks_exactly_whatever_the_number_of_sagas(empty, count):
+    for statement in statements(query("clear_projection")):
+        empty.execute(statement)
+    found = [
+        Summary(
+            saga_id=f"s{length:04d}", name="a", version=1, fingerprint="f", status="completed",
+            started=NOW, updated=NOW, ended=NOW + length,
+        )
+        for length in range(1, count + 1)
+    ]  # fmt: skip
+    empty.execute(query("insert_projected"), (0, 0, *_listed(found)))
+    (figures,) = Reader(":memory:", 1).figures(empty, Filter(), 0)
+    lengths = list(range(1, count + 1))
+    expected = [nearest_rank(lengths, percent) for percent in (50, 95, 99)]
+    assert [figures.p50_ms, figures.p95_ms, figures.p99_ms] == expected

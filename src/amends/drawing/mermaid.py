@@ -24,7 +24,7 @@ _CLASSES = {
 
 
 def mermaid(plan: Plan) -> str:
-    """The flowchart's source."""
+    """The plan as the source of a Mermaid flowchart."""
     return _Chart(plan).source()
 
 

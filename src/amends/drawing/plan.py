@@ -132,7 +132,7 @@ def _name(function: Callable[..., Any]) -> str:
 def plan(
     of: Saga[Any, Any] | bytes, *, names: Names | None = None, marks: Mapping[str, Mark] = NO_MARKS, told: str = ""
 ) -> Plan:
-    """What is drawn.
+    """What is to be drawn of a definition; `text`, `mermaid` and `svg` draw it.
 
     Parameters:
         of: a definition, or the structure that a store keeps of one.

@@ -40,7 +40,7 @@ text.unknown{fill:var(--unknown)}text.undone{fill:var(--undo)}
 
 
 def svg(plan: Plan) -> str:
-    """The picture's source."""
+    """The plan as an SVG picture, which needs nothing beside it."""
     rows = [(words, piece) for words, piece in _rows(plan) if piece is not None]
     lines = max((len(lines_of(piece)) for piece in _all(plan) if piece.form is Form.LEAF), default=0)
     parts: list[str] = []

@@ -24,7 +24,7 @@ from .plan import Form, Piece, Plan
 
 
 def text(plan: Plan) -> str:
-    """The tree, with a line break after each line."""
+    """The plan as a tree of lines, for a terminal."""
     rows = list(_rows(plan))
     marks = [f"{piece.mark.icon} {piece.mark.words}" if piece and piece.mark else "" for piece, _, _ in rows]
     width = max(map(cells, marks), default=0)
