@@ -33,3 +33,4 @@ TAIL_SAGAS_KEPT = 10_000  # sagas whose line `tail` remembers, for its filter
 TAIL_SEARCH_FRAMES_MAX = 100_000  # frames that `tail -n` looks through, backward, for the last events that fit
 BUNDLE_BYTES_MAX = 1 << 30  # of an exported saga
 BELLS_MAX = 200  # processes that one rings by their doorbells; those beyond find out by looking
+WHY_CAUSES_MAX = 50  # causes of one kind that `why` follows from one link, such as debts of the items of an each

@@ -272,5 +272,21 @@ def test_every_prefix_of_every_simulated_journal_has_a_chain_from_its_present_to
     assert seen > 500
 
 
+def test_of_ten_thousand_debts_as_many_are_told_as_a_person_reads():
+    view, history = looked_at(owed())
+    at = history[-1].at
+    items = [
+        HistoryEntry(9, at, event, f"hold[{number}]", details)
+        for number in range(10_000)
+        for event, details in (
+            ("CompensationStarted", {}), ("CompensationRefused", {"error": "gone"}),
+            ("StepOwed", {"reason": "refused", "message": ""}),
+        )
+    ]  # fmt: skip
+    chain = why(view, [*history, *items])
+    assert chain[0].because.endswith("hold[6] and 9993 more are parked")
+    assert 40 < len(chain) < 100
+
+
 if __name__ == "__main__":
     GOLDEN.write_text("".join(f"{name}\n{told(run())}" for name, run in RUNS.items()), encoding="utf-8")

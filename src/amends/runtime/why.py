@@ -16,6 +16,7 @@ from datetime import datetime
 from itertools import groupby
 
 from ..core.transitions import ENDS
+from ..limits import WHY_CAUSES_MAX
 from ..policies.durations import human
 from .views import HistoryEntry, SagaView, stamp, when
 from .why_table import CUTS, OUTCOMES, TABLE, Row
@@ -103,6 +104,11 @@ class _Story:
         self.view = view
         self.history = history
         self.now = len(history)
+        self._of_step: dict[str, list[int]] = {}
+        for place, entry in enumerate(history):
+            self._of_step.setdefault(entry.step, []).append(place)
+        self._standing_at: dict[int, list[int]] = {}
+        self._going_at: dict[int, list[int]] = {}
         self._present = HistoryEntry(view.seq, view.updated_at, self._standing(), "")
 
     def _standing(self) -> str:
@@ -122,7 +128,7 @@ class _Story:
             yield self.now
         else:
             yield end
-            if any(True for _ in self._busy(self.now)):
+            if self.busy(self.now):
                 yield self.now
         if view.paused:
             yield from self._some(self._last(("Paused",), self.now))
@@ -134,24 +140,24 @@ class _Story:
             yield from self._some(self._last(("FollowUpsEnded",), self.now))
 
     def causes(self, spec: str, place: int) -> list[int]:
-        """The places that a row's cause names, looked for before `place`."""
+        """The places that a row's cause names, looked for before `place`; of very many the last."""
+        return self._causes(spec, place)[-WHY_CAUSES_MAX:]
+
+    def _causes(self, spec: str, place: int) -> list[int]:
         kind, colon, event = spec.partition(":")
         if colon:
             return self._some(self._last((event,), place))
         if kind == "open":
             return self.open(place)
         if kind == "busy":
-            return list(self._busy(place))
+            return self.busy(place)
         if kind == "people":
             return self._all(_PEOPLE, place)
         if kind == "notable":
             return self._all(_NOTABLE, place)
         if kind == "after":
-            return [
-                each
-                for each in self._all(_AFTER, place)
-                if each > (self._last(("Completed", "Compensated"), place) or 0)
-            ]
+            end = self._last(("Completed", "Compensated"), place) or 0
+            return [each for each in self._all(_AFTER, place) if each > end]
         step = self.entry(place).step
         if kind == "turn":
             return self._some(self._last(("TurnedBack", "AlternativeFailed"), place))
@@ -163,19 +169,20 @@ class _Story:
 
     def open(self, place: int) -> list[int]:
         """The parkings and debts that stand at a place."""
+        if place in self._standing_at:
+            return self._standing_at[place]
         standing: dict[str, int] = {}
         for at, entry in enumerate(self.history[:place]):
             if entry.event in ("StepParked", "StepOwed"):
                 standing[entry.step] = at
             elif entry.step in standing and (entry.event in _BEGINS or entry.event in _ENDS_IT):
                 del standing[entry.step]
-        return list(standing.values())
+        return self._standing_at.setdefault(place, list(standing.values()))
 
-    def busy(self, place: int) -> list[HistoryEntry]:
+    def busy(self, place: int) -> list[int]:
         """What goes on at a place: the event that began it, per step."""
-        return [self.history[at] for at in self._busy(place)]
-
-    def _busy(self, place: int) -> Iterator[int]:
+        if place in self._going_at:
+            return self._going_at[place]
         going: dict[str, int] = {}
         for at, entry in enumerate(self.history[:place]):
             if entry.event in _BEGINS:
@@ -184,15 +191,15 @@ class _Story:
                 going.pop(entry.step, None)
             elif entry.event in ("TurnedBack", "Completed", "Compensated", "Closed"):
                 going = {step: began for step, began in going.items() if self._calls(began)}
-        yield from going.values()
+        return self._going_at.setdefault(place, list(going.values()))
 
     def _calls(self, place: int) -> bool:
         return self.history[place].event in ("ActionStarted", "ProbeStarted", "CompensationStarted")
 
     def lane(self, name: str, place: int) -> list[HistoryEntry]:
         """The ends of the calls of one kind of the step at a place, up to there."""
-        step, events = self.entry(place).step, _LANES[name]
-        return [each for each in self.history[: place + 1] if each.step == step and each.event in events]
+        own = self._of_step.get(self.entry(place).step, ())
+        return [self.history[at] for at in own if at <= place and self.history[at].event in _LANES[name]]
 
     def last(self, events: tuple[str, ...], place: int, step: str) -> HistoryEntry | None:
         """The last of these events of a step before a place."""
@@ -200,11 +207,8 @@ class _Story:
         return None if at is None else self.history[at]
 
     def _last(self, events: tuple[str, ...], place: int, step: str | None = None) -> int | None:
-        for at in range(place - 1, -1, -1):
-            entry = self.history[at]
-            if entry.event in events and (step is None or entry.step == step):
-                return at
-        return None
+        places = range(place) if step is None else self._of_step.get(step, ())
+        return next((at for at in reversed(places) if at < place and self.history[at].event in events), None)
 
     def _all(self, events: tuple[str, ...], place: int) -> list[int]:
         return [at for at, entry in enumerate(self.history[:place]) if entry.event in events]
@@ -314,7 +318,7 @@ class Words(Mapping[str, str]):
 
     def _is(self) -> str:
         story = self._story
-        return "is" if self._place in (*story.causes("busy", story.now), *story.open(story.now)) else "was"
+        return "is" if self._place in story.busy(story.now) or self._place in story.open(story.now) else "was"
 
     def _probes(self) -> str:
         return _told(self._story.lane("probes", self._place), "")
@@ -354,7 +358,7 @@ class Words(Mapping[str, str]):
         return f"{_listed(steps)} {('was', 'were')[several] if past else ('is', 'are')[several]} parked"
 
     def _busy(self) -> str:
-        going = self._story.busy(self._place)
+        going = [self._story.history[at] for at in self._story.busy(self._place)]
         if not going:
             return "its next step is being decided" if self._place == self._story.now else "it had not been brought on"
         verb = "is" if self._place == self._story.now else "was"
@@ -372,7 +376,7 @@ class Words(Mapping[str, str]):
         return ", though not straight away" if self._story.causes("notable", self._place) else ""
 
 
-_BUSY_TOLD = 3
+_BUSY_TOLD, _NAMES_TOLD = 3, 8
 _GOING = {
     "ActionStarted": "{step} {verb} being called",
     "RetryScheduled": "{step} {verb} to be tried again",
@@ -405,7 +409,10 @@ def quoted(said: object) -> str:
 
 
 def _listed(names: Iterable[str]) -> str:
-    *most, last = [*names] or [""]
+    told = [*names]
+    if len(told) > _NAMES_TOLD + 1:
+        told[_NAMES_TOLD:] = [f"{len(told) - _NAMES_TOLD} more"]
+    *most, last = told or [""]
     return f"{', '.join(most)} and {last}" if most else last
 
 
