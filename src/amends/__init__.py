@@ -4,8 +4,8 @@
 
 A saga is a typed graph of plain functions; its state is the fold of a durable journal. See README.md.
 
-What defines sagas is imported at once. What runs them (asyncio, the stores) is imported when it is
-first asked for, so that a module of definitions costs little to import.
+Each name is imported when it is first asked for, so a module of definitions costs no event loop and no
+store, and the command line none of the definitions.
 """
 
 from __future__ import annotations
@@ -13,42 +13,41 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .core.accepted import Accepted as Accepted
-from .core.context import Context as Context
-from .core.definition import Saga as Saga
-from .core.nodes import (
-    call as call,
-    choose as choose,
-    each as each,
-    first_of as first_of,
-    parallel as parallel,
-    sleep as sleep,
-    wait_for as wait_for,
-    when as when,
-)
-from .core.redaction import Redacted as Redacted
-from .core.refusals import Refusal as Refusal, Refusals as Refusals
-from .core.steps import Step as Step, step as step
-from .core.transitions import SagaStatus as SagaStatus, StepStatus as StepStatus
-from .errors import (
-    AmendsError as AmendsError,
-    Conflict as Conflict,
-    DefinitionError as DefinitionError,
-    FilterError as FilterError,
-    KeyConflict as KeyConflict,
-    NotFound as NotFound,
-    NotSent as NotSent,
-    PayloadError as PayloadError,
-    Rejected as Rejected,
-    SagaCompensated as SagaCompensated,
-    SagaFailed as SagaFailed,
-    SagaRequiresManual as SagaRequiresManual,
-    StoreError as StoreError,
-    UsageError as UsageError,
-)
-from .policies.retry import Retry as Retry
-
 if TYPE_CHECKING:
+    from .core.accepted import Accepted as Accepted
+    from .core.context import Context as Context
+    from .core.definition import Saga as Saga
+    from .core.nodes import (
+        call as call,
+        choose as choose,
+        each as each,
+        first_of as first_of,
+        parallel as parallel,
+        sleep as sleep,
+        wait_for as wait_for,
+        when as when,
+    )
+    from .core.redaction import Redacted as Redacted
+    from .core.refusals import Refusal as Refusal, Refusals as Refusals
+    from .core.steps import Step as Step, step as step
+    from .core.transitions import SagaStatus as SagaStatus, StepStatus as StepStatus
+    from .errors import (
+        AmendsError as AmendsError,
+        Conflict as Conflict,
+        DefinitionError as DefinitionError,
+        FilterError as FilterError,
+        KeyConflict as KeyConflict,
+        NotFound as NotFound,
+        NotSent as NotSent,
+        PayloadError as PayloadError,
+        Rejected as Rejected,
+        SagaCompensated as SagaCompensated,
+        SagaFailed as SagaFailed,
+        SagaRequiresManual as SagaRequiresManual,
+        StoreError as StoreError,
+        UsageError as UsageError,
+    )
+    from .policies.retry import Retry as Retry
     from .runtime.beginning import start_in_transaction as start_in_transaction
     from .runtime.handle import Handle as Handle
     from .runtime.orchestrator import Orchestrator as Orchestrator
@@ -57,15 +56,48 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_WHEN_ASKED_FOR = {
+_HOMES = {
+    "Accepted": ".core.accepted",
+    "AmendsError": ".errors",
+    "Conflict": ".errors",
+    "Context": ".core.context",
+    "DefinitionError": ".errors",
+    "FilterError": ".errors",
     "Handle": ".runtime.handle",
     "HistoryEntry": ".runtime.views",
+    "KeyConflict": ".errors",
+    "NotFound": ".errors",
+    "NotSent": ".errors",
     "Orchestrator": ".runtime.orchestrator",
+    "PayloadError": ".errors",
+    "Redacted": ".core.redaction",
+    "Refusal": ".core.refusals",
+    "Refusals": ".core.refusals",
+    "Rejected": ".errors",
+    "Retry": ".policies.retry",
+    "Saga": ".core.definition",
+    "SagaCompensated": ".errors",
+    "SagaFailed": ".errors",
+    "SagaRequiresManual": ".errors",
+    "SagaStatus": ".core.transitions",
     "SagaView": ".runtime.views",
+    "Step": ".core.steps",
+    "StepStatus": ".core.transitions",
     "StepView": ".runtime.views",
+    "StoreError": ".errors",
     "SyncHandle": ".runtime.sync",
     "SyncOrchestrator": ".runtime.sync",
+    "UsageError": ".errors",
+    "call": ".core.nodes",
+    "choose": ".core.nodes",
+    "each": ".core.nodes",
+    "first_of": ".core.nodes",
+    "parallel": ".core.nodes",
+    "sleep": ".core.nodes",
     "start_in_transaction": ".runtime.beginning",
+    "step": ".core.steps",
+    "wait_for": ".core.nodes",
+    "when": ".core.nodes",
 }
 
 __all__ = [
@@ -114,7 +146,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    module = _WHEN_ASKED_FOR.get(name)
+    module = _HOMES.get(name)
     if module is None:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)

@@ -1,4 +1,4 @@
-"""The grammar of the command line: every command with its arguments and its help.
+"""The grammar of the command line: the commands that run, look and act; those that keep a store are in `upkeep`.
 
 Rules of this file: no work is done here. A command's module is imported inside its function, so that
 `--help` and a mistyped option cost no import of the orchestrator.
@@ -8,48 +8,34 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from cyclopts import App, CycloptsError, Group, Parameter
+from cyclopts import CycloptsError, Parameter
 
 from ..errors import AmendsError
+from . import upkeep  # noqa: F401 -- its commands join the application
 from .exits import DEFECT, INTERRUPTED, OK, USAGE, code_of, complain, say
-from .options import COMMON, MANY, Common, Many
-
-
-def _version() -> str:
-    from importlib.metadata import version
-
-    return version("amends")
-
-
-app = App(
-    name="amends",
-    help="Durable sagas: every step done, or what was done made good.",
-    version=_version,
-    help_format="plaintext",
-    result_action="return_value",
-    exit_on_error=False,
-    print_error=False,
-    suppress_keyboard_interrupt=False,
+from .grammar import (
+    ACT,
+    LOOK,
+    NONE,
+    RUN,
+    Actor,
+    By,
+    FilterText,
+    Flag,
+    Ids,
+    Reason,
+    Subject,
+    Text,
+    Texts,
+    Word,
+    app,
+    wait_for as _await,
 )
-
-RUN, LOOK, ACT = (Group(name, sort_key=place) for place, name in enumerate(("Run", "Look", "Act")))
-
-Text = Annotated[str, Parameter(allow_leading_hyphen=True)]  # "-" is standard input
-Texts = Annotated[tuple[str, ...], Parameter(negative_iterable="")]
-Subject = Annotated[str, Parameter(allow_leading_hyphen=True)]  # an id, a bundle's file, "-" for standard input
-NONE: tuple[str, ...] = ()
-Reason = Annotated[str, Parameter(help="Why; it is kept in the saga's journal.")]
-Actor = Annotated[str, Parameter(help="Who; the user of the operating system when left out.", show_default=False)]
-Flag = Annotated[bool, Parameter(negative="")]
-Ids = Annotated[tuple[str, ...], Parameter(help="The sagas' ids.", negative_iterable="", show_default=False)]
-Word = Annotated[str | None, Parameter(allow_leading_hyphen=True, show_default=False)]
-FilterText = Annotated[str, Parameter(allow_leading_hyphen=True)]  # "-is:ended" is a filter
-By = Literal["status", "name", "version", "hold", "step"]
+from .options import COMMON, MANY, Common, Many
 
 
 def run(argv: Sequence[str]) -> int:
@@ -76,6 +62,8 @@ def run(argv: Sequence[str]) -> int:
         say("amends: interrupted; what was durable stays so")
         return INTERRUPTED
     except Exception:
+        import traceback
+
         traceback.print_exc()
         complain("this is a defect of Amends; please report it with the lines above")
         return DEFECT
@@ -83,12 +71,6 @@ def run(argv: Sequence[str]) -> int:
 
 def _undecodable(word: str) -> bool:
     return any("\ud800" <= char <= "\udfff" for char in word)
-
-
-def _await(command: Coroutine[Any, Any, int]) -> int:
-    import asyncio  # a quarter of the time that --help takes
-
-    return asyncio.run(command)
 
 
 # --- running -------------------------------------------------------------------------------------

@@ -27,6 +27,9 @@ Looking, AM255x
     AM2554  a bundle's file is there already, or cannot be written
     AM2555  no definition is named to be drawn, or another one than the saga's
     AM3009  neither the store nor the app has this definition
+Keeping, AM256x
+    AM2560  migrate: two ways of looking at once
+    AM4010  a worker runs that the command would keep from writing
 Store, AM605x
     AM6051  there is no such store
 

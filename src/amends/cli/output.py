@@ -70,6 +70,11 @@ def redrawn() -> Iterator[Callable[[list[Text]], None]]:
         yield lambda lines: live.update(Text("\n").join(lines), refresh=True)
 
 
+def write_script(said: str) -> None:
+    """Print a text of ours as it is: lines that a person reads and a program runs."""
+    _put(said if said.endswith("\n") else said + "\n")
+
+
 def write_json(value: Any) -> None:
     """Print one value, indented."""
     _put(_json(value, indent=2) + "\n")

@@ -22,7 +22,7 @@ from ..core.fold import fold_frame
 from ..core.sealing import Sealing, decode_opened
 from ..core.state import IllegalTransition, SagaState
 from ..core.verbs import cut_off
-from ..errors import Conflict, LeaseLost, NotFound, PayloadError, StoreError, StoreUnavailable
+from ..errors import Conflict, LeaseLost, PayloadError, StoreError, StoreUnavailable
 from ..limits import ERROR_CHARS_MAX
 from ..observe.bus import Bus
 from ..observe.translator import Translator
@@ -32,6 +32,7 @@ from .clock import Clock
 from .committer import Committer
 from .executor import Executor
 from .settings import Settings
+from .texts import not_there
 from .timers import DeadlineHeap
 
 _log = logging.getLogger("amends")
@@ -158,7 +159,7 @@ class Engine:
             if self.stopped:
                 raise StoreUnavailable("this orchestrator's term ended meanwhile; nothing was done: ask again")
             if saga_id not in rows:
-                raise NotFound(f"no saga {saga_id} in {self.store.address}", code="AM3002")
+                raise await not_there(self.store, saga_id)
             actor = self.take_up(saga_id, rows[saga_id], visitors=1)
         finally:
             del self._loading[saga_id]

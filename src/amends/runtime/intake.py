@@ -25,10 +25,11 @@ from ..core.graph import Kind
 from ..core.state import SagaState
 from ..core.transitions import ENDS, SagaStatus
 from ..errors import AmendsError, Conflict, NotFound, StoreError, StoreUnavailable, UsageError
-from ..policies.durations import milliseconds
+from ..policies.durations import Duration, human, milliseconds
 from ..stores.base import CommandRow
 from . import calling
 from .commands import Command, decode_command, encode_error, opened
+from .pruning import prune, pruning_of
 from .views import step_views
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ _BACKOFF_MAX_S = 5.0
 _SOON_S = 0.1  # how long to wait for a ring while something goes on
 _GAP_S = 0.002  # between two looks, however often it rings: a burst of starts is taken up in pages
 _PROJECT_FRAMES = 2_000
+_PRUNE_EVERY_S = 3_600.0  # at most; a short retention is looked after more often
 _PROJECT_BUSY_S = 1.0  # while batches are being committed, one step of the projection this often
 
 
@@ -93,6 +95,8 @@ class Intake:
         if not self.recovered.done():
             self.recovered.set_result(None)
         await self._patiently(self._sort_out_holds)
+        if engine.settings.retention is not None:
+            self._spawn(self._keep_short(engine.settings.retention), "amends-retention")
         await self._patiently(self._take_in)  # what was written before the bell hung
         if not self._taken_in.done():
             self._taken_in.set_result(None)
@@ -146,6 +150,17 @@ class Intake:
             except StoreError as error:
                 self._engine.fail(error)
                 raise asyncio.CancelledError from error  # the term is over, and so is this task
+
+    async def _keep_short(self, retention: Duration) -> None:
+        """Remove what ended longer ago than it is kept, now and then."""
+        engine = self._engine
+        pruning = pruning_of(Filter(), retention, engine.settings.key_retention)
+        pause_s = min(_PRUNE_EVERY_S, max(_SOON_S, pruning.older_ms / 1000 / 20))
+        while not engine.stopped:
+            done = await self._patiently(lambda: prune(engine.store, engine.clock, pruning))
+            if done.sagas:
+                _log.info("pruned %d sagas that ended more than %s ago", done.sagas, human(pruning.older_ms))
+            await asyncio.sleep(pause_s)
 
     # --- sagas -----------------------------------------------------------------------------------------
 

@@ -24,8 +24,8 @@ from ..core.filters import Filter
 from ..core.ids import IdMaker
 from ..core.sealing import Sealing
 from ..core.state import SagaState
-from ..core.transitions import SagaStatus
-from ..errors import Conflict, NotFound, StoreError, UsageError
+from ..errors import NotFound, StoreError, UsageError
+from ..limits import PRUNE_BATCH
 from ..observe.bus import Bus, Notice, Subscription
 from ..policies.durations import Duration, milliseconds
 from ..stores.address import open_address
@@ -52,6 +52,7 @@ from .arguments import (
     signal_command,
     verb_command,
 )
+from .awaiting import outcome_of
 from .beginning import beginning, definition_row, file_of, first_frame, join, key_conflict, same_input
 from .bulk import Bulk
 from .clock import Clock, SystemClock
@@ -60,7 +61,8 @@ from .engine import Engine
 from .handle import Handle
 from .intake import apply_within, directed
 from .lease import Leader
-from .reading import Moment, Reader, has_outcome, listed, outcome
+from .pruning import Pruned, count, prune, pruning_of
+from .reading import Moment, Reader, listed
 from .tailing import Tail, TailEntry, follow
 from .views import HistoryEntry, SagaView
 from .watch import Watch
@@ -433,44 +435,7 @@ class Orchestrator:
         return filter_of(filter, **narrow).at(self._clock.now_ms())
 
     async def _outcome(self, saga_id: str, known: Actor | None = None) -> Any:
-        """Wait for an end (or a parking) and give or raise it; `known` is the actor it was started with."""
-        while True:
-            if known is not None and known.outcome_known:
-                return outcome(known.state, known.saga)
-            self._check_open()
-            engine = self._engine()
-            actor = None if engine is None else engine.actors.get(saga_id)
-            if engine is not None and actor is not None and not actor.dead:
-                state = actor.state
-                if actor.outcome_known or (has_outcome(state) and actor.durable_seq == state.seq):
-                    return outcome(state, actor.saga)
-                try:
-                    # A parking that another frame follows is told when both have landed: that one may be no news.
-                    await (actor.landed() if has_outcome(state) else actor.next_news())
-                except StoreError:
-                    continue  # the term is over: the store knows what landed
-                finally:
-                    engine.let_go_when_still(actor)
-                continue
-            state = await self._reader.state(saga_id)
-            if has_outcome(state):
-                state = await self._reader.opened(saga_id) if state.status is SagaStatus.COMPLETED else state
-                assert state.started is not None
-                return outcome(state, self._sagas.get((state.started.name, state.started.version)))
-            self._raise_failure()
-            if engine is not None and saga_id not in engine.held and await self._news_of(engine, saga_id):
-                continue
-            await self._watch.saga(saga_id, state.seq)
-
-    async def _news_of(self, engine: Engine, saga_id: str) -> bool:
-        """Watch a saga that rests on disk until it has news; False when it cannot be watched here."""
-        try:
-            async with engine.visit(saga_id) as actor:
-                if not actor.dead and not has_outcome(actor.state):
-                    await actor.next_news()
-        except (StoreError, NotFound, Conflict):  # out of reach, or on hold: it is watched through the store
-            return False
-        return True
+        return await outcome_of(self, saga_id, known)
 
     # --- acting ----------------------------------------------------------------------------------------
 
@@ -577,3 +542,32 @@ class Orchestrator:
                         return True
                     await self._watch.command(command_id)
         return False
+
+    # --- keeping ---------------------------------------------------------------------------------------
+
+    async def prune(
+        self, filter: str | Filter = "", *, older: Duration, key_retention: Duration | None = None,
+        anomalous: bool = False, followup_failed: bool = False, limit: int | None = None, batch: int = PRUNE_BATCH,
+        dry_run: bool = False,
+    ) -> Pruned:  # fmt: skip
+        """Remove sagas that ended long ago, the oldest first; safe beside a worker, and from any process.
+
+        Parameters:
+            filter: which of them, as `list` reads it.
+            older: how long ago they ended at least; commands answered as long ago go too.
+            key_retention: how much longer their start keys are kept; as the orchestrator's setting when left out.
+            anomalous, followup_failed: remove those too.
+            limit: at most so many.
+            batch: how many in one transaction.
+            dry_run: only count.
+
+        Raises:
+            FilterError, UsageError. StoreError: what was removed by then is removed.
+        """
+        self._check_open()
+        keys = self._settings.key_retention if key_retention is None else key_retention
+        pruning = pruning_of(
+            filter_of(filter), older, keys,
+            anomalous=anomalous, followup_failed=followup_failed, limit=limit, batch=batch,
+        )  # fmt: skip
+        return await (count if dry_run else prune)(self._store, self._clock, pruning)

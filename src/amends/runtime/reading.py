@@ -33,6 +33,7 @@ from ..core.transitions import SagaStatus
 from ..errors import NotFound, SagaCompensated, SagaFailed, SagaRequiresManual, StoreUnusable, UsageError
 from ..limits import PAGE_MAX
 from ..stores.base import DefinitionRow, FrameRow, Store
+from .texts import not_there
 from .veil import veiled
 from .views import HistoryEntry, SagaView, history_of, view_of, view_of_summary, when
 
@@ -102,7 +103,7 @@ class Reader:
         """Its journal as it is stored. Raises NotFound."""
         rows = (await self._store.frames([saga_id])).get(saga_id)
         if not rows:
-            raise NotFound(f"no saga {saga_id} in {self._store.address}", code="AM3002")
+            raise await not_there(self._store, saga_id)
         return rows
 
     async def _fold(self, saga_id: str, at: Moment) -> tuple[SagaState, list[tuple[int, Frame]]]:

@@ -24,6 +24,8 @@ class Settings:
         horizon: sagas whose next due time is further away are not kept in memory.
         deaths_max: process deaths in a row during one step before it is poison.
         patience: how long a verb waits to be applied before it reports "queued".
+        retention: how long sagas are kept after their end, by whoever leads; None for ever.
+        key_retention: how much longer their start keys are kept, and what became of them.
 
     Raises:
         UsageError: a value out of range.
@@ -38,6 +40,8 @@ class Settings:
     horizon: Duration = "1m"
     deaths_max: int = DEATHS_MAX
     patience: Duration = "10s"
+    retention: Duration | None = None
+    key_retention: Duration = "30d"
 
     def __post_init__(self) -> None:
         for name in ("concurrency", "threads", "admission", "deaths_max"):
@@ -47,7 +51,8 @@ class Settings:
         for name in ("lease", "poll", "horizon", "patience"):
             if milliseconds(getattr(self, name), what=f"Orchestrator({name}=)") < 1:
                 raise UsageError(f"Orchestrator({name}=): give a duration above zero", code="AM2020")
-        milliseconds(self.grace, what="Orchestrator(grace=)")
+        for name in ("grace", "key_retention") if self.retention is None else ("grace", "key_retention", "retention"):
+            milliseconds(getattr(self, name), what=f"Orchestrator({name}=)")
 
     @property
     def horizon_ms(self) -> int:

@@ -1,11 +1,17 @@
-"""Texts made fit: errors for the journal (one line, bounded, valid Unicode), JSON for a screen."""
+"""Texts made fit: errors for the journal (one line, bounded, valid Unicode), JSON for a screen; and who is not there.
+
+AM3002   there is no such saga
+AM3010   the saga was pruned; the message says when, and how it had ended
+"""
 
 from __future__ import annotations
 
 import re
 
-from ..errors import NotSent, Rejected
+from ..errors import NotFound, NotSent, Rejected
 from ..limits import ERROR_CHARS_MAX
+from ..stores.base import Store
+from .views import when
 
 _HIDDEN = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]")
 
@@ -26,3 +32,16 @@ def error_text(error: BaseException) -> str:
     if len(text) > ERROR_CHARS_MAX:
         text = text[: ERROR_CHARS_MAX - 1] + "…"
     return text.encode("utf-8", "replace").decode()
+
+
+async def not_there(store: Store, saga_id: str) -> NotFound:
+    """The error of a saga without a journal: it never was, or it was pruned."""
+    trace = await store.trace(saga_id)
+    if trace is None:
+        return NotFound(f"no saga {saga_id} in {store.address}", code="AM3002")
+    ended, pruned = (f"{when(at):%Y-%m-%d %H:%M:%SZ}" for at in (trace.ended, trace.pruned))
+    return NotFound(
+        f"saga {saga_id} is gone from {store.address}: it was a {trace.name}, ended {trace.status} at {ended}, and was "
+        f"pruned at {pruned}. Keep sagas longer with another retention",
+        code="AM3010",
+    )

@@ -1,6 +1,6 @@
 """The Store protocol: the narrow waist between the runtime and a database.
 
-A store keeps six things:
+A store keeps seven things:
 
     journal       (saga_id, seq) -> frame body; append-only; also a global position, for projections
     open sagas    the ids that recovery must load; written in the same transaction as their frames
@@ -8,10 +8,14 @@ A store keeps six things:
     definitions   (name, version) -> fingerprint, stored structure
     inbox         commands from other processes, which the lease's holder folds in and answers
     summaries     a projection of the journal for lists: equal to the fold up to its high-water mark
+    traces        of each saga that was pruned: that it was there, and how it ended
 
 Rules of this file:
   * **Who may write.** Only the holder of the lease commits batches. Anybody may start a saga
-    (frame 1), post a command, register a definition, and advance the projection.
+    (frame 1), post a command, register a definition, advance the projection, and prune.
+  * **Pruning** touches only a saga that is not open and whose summary holds its whole journal. For
+    such a one the holder has nothing left to write but what comes late: a success after the end, a
+    hold. A frame of a pruned saga has nothing to continue, so it is left out, and its batch lands.
   * **Fencing.** Every commit checks the lease's epoch in its own transaction and raises
     `LeaseLost` when it is no longer the current one. So do `renew` and `release`.
   * **Idempotent commits.** A batch has a number; a store remembers the last one it applied under
@@ -83,6 +87,17 @@ class DefinitionRow(Struct, frozen=True, array_like=True):
     fingerprint: str
     structure: bytes
     redactions: bytes = b""
+
+
+class Trace(Struct, frozen=True, array_like=True):
+    """What is left of a pruned saga. `ended` and `pruned` are times; the start key's row stays as long."""
+
+    saga_id: str
+    name: str
+    key: str
+    status: str
+    ended: int
+    pruned: int
 
 
 class OpenRow(Struct, frozen=True, array_like=True):
@@ -231,6 +246,30 @@ class Store(Protocol):
 
     async def register(self, rows: Sequence[DefinitionRow]) -> None:
         """Remember definitions. Raises Conflict when a (name, version) has another fingerprint."""
+
+    async def prunable(self, which: Filter, *, limit: int) -> list[str]:
+        """Sagas that have ended with nothing left to do, those that ended first; brings the projection up first."""
+
+    async def prune(self, saga_ids: Sequence[str], *, now: int) -> int:
+        """Remove those of the sagas that may be removed, all of it in one transaction; how many are gone.
+
+        Journal and summary go; the start key stays, and a trace.
+        """
+
+    async def trace(self, saga_id: str) -> Trace | None:
+        """What is left of a pruned saga; None when it was not pruned, or too long ago."""
+
+    async def forget(self, *, pruned_before: int, posted_before: int, limit: int) -> int:
+        """Remove traces of sagas pruned before a time, their start keys, and answered commands; how many rows.
+
+        Of traces and of commands at most `limit` each, the oldest.
+        """
+
+    async def shrink(self) -> int:
+        """Give the space of what was removed back to the file system; how many bytes.
+
+        It may take long, and keeps everybody else from writing meanwhile.
+        """
 
     def bell(self, what: Ring) -> Bell:
         """A bell of one's own, which rings until it or the store is closed. Needs the running loop.

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 
 from ..core.filters import Filter
 from ..core.summary import Summary
@@ -28,6 +29,7 @@ from .base import (
     Owner,
     Ring,
     Tally,
+    Trace,
 )  # fmt: skip
 from .bell import LocalBells
 from .figures import Figures, figures_of
@@ -49,11 +51,14 @@ class MemoryStore:
         self._holder: Owner | None = None
         self._expires = 0
         self._journal: dict[str, list[FrameRow]] = {}
-        self._log: list[FrameRow] = []
+        self._log: list[FrameRow | None] = []  # None: pruned; a row's place is its position
+        self._traces: dict[str, Trace] = {}
         self._keys: dict[tuple[str, str], KeyRow] = {}
         self._open: dict[str, OpenRow] = {}
         self._numbers = 0
         self._inbox: dict[int, CommandRow] = {}
+        self._posted: dict[int, int] = {}
+        self._commands = 0
         self._definitions: dict[tuple[str, int], DefinitionRow] = {}
         self._paths: Paths = {}
         self._summaries: dict[str, Summary] = {}
@@ -129,7 +134,8 @@ class MemoryStore:
         return taken
 
     def _apply(self, batch: Batch, taken: dict[str, str]) -> None:
-        frames = [row for row in batch.frames if row.saga_id not in taken] if taken else batch.frames
+        left_out = taken.keys() | self._traces.keys()
+        frames = [row for row in batch.frames if row.saga_id not in left_out] if left_out else batch.frames
         last: dict[str, int] = {}
         for row in frames:
             before = last.get(row.saga_id)
@@ -181,8 +187,10 @@ class MemoryStore:
     async def post(self, saga_id: str, body: bytes, *, now: int) -> int:
         """Put a command into the inbox; its id."""
         self._check_open()
-        command_id = len(self._inbox) + 1
+        self._commands += 1
+        command_id = self._commands
         self._inbox[command_id] = CommandRow(command_id, saga_id, body)
+        self._posted[command_id] = now
         self._wrote_outside = True
         self._bells.ring("work")
         return command_id
@@ -208,6 +216,53 @@ class MemoryStore:
             new[row.name, row.version] = row
         self._definitions.update(new)
         self._paths.update(paths_of(new.values()))
+
+    async def prunable(self, which: Filter, *, limit: int) -> list[str]:
+        """Sagas that have ended with nothing left to do, those that ended first."""
+        await self.project(limit=len(self._log))
+        found = [each for each in self._summaries.values() if self._prunable(each) and matches(each, which)]
+        return [each.saga_id for each in sorted(found, key=lambda each: each.ended)[:limit]]
+
+    def _prunable(self, summary: Summary) -> bool:
+        saga_id = summary.saga_id
+        return summary.ended > 0 and saga_id not in self._open and summary.seq == len(self._journal.get(saga_id, ()))
+
+    async def prune(self, saga_ids: Sequence[str], *, now: int) -> int:
+        """Remove those of the sagas that may be removed; see Store.prune."""
+        self._check_open()
+        for saga_id in saga_ids:
+            summary = self._summaries.get(saga_id)
+            if summary is not None and self._prunable(summary):
+                del self._summaries[saga_id]
+                self._listed.pop(bisect_left(self._listed, saga_id))
+                gone = {id(row) for row in self._journal.pop(saga_id)}
+                self._log = [None if id(row) in gone else row for row in self._log]
+                self._traces[saga_id] = Trace(saga_id, summary.name, summary.key, summary.status, summary.ended, now)
+        return sum(saga_id in self._traces for saga_id in saga_ids)
+
+    async def trace(self, saga_id: str) -> Trace | None:
+        """What is left of a pruned saga."""
+        self._check_open()
+        return self._traces.get(saga_id)
+
+    async def forget(self, *, pruned_before: int, posted_before: int, limit: int) -> int:
+        """Remove old traces with their keys, and answered commands; see Store.forget."""
+        self._check_open()
+        old = sorted((trace for trace in self._traces.values() if trace.pruned < pruned_before), key=_age)[:limit]
+        for trace in old:
+            del self._traces[trace.saga_id]
+            key = self._keys.get((trace.name, trace.key))
+            if key is not None and key.saga_id == trace.saga_id:
+                del self._keys[trace.name, trace.key]
+        answered = [row.id for row in self._inbox.values() if row.done and self._posted[row.id] < posted_before][:limit]
+        for command_id in answered:
+            del self._inbox[command_id], self._posted[command_id]
+        return len(old) + len(answered)
+
+    async def shrink(self) -> int:
+        """Memory is given back by itself."""
+        self._check_open()
+        return 0
 
     def bell(self, what: Ring) -> Bell:
         """A bell of one's own; see Store.bell."""
@@ -245,17 +300,15 @@ class MemoryStore:
     async def journal(self, *, after: int, limit: int) -> list[JournalRow]:
         """The first rows with a position > `after`: the place in the log, from 1."""
         self._check_open()
-        return self._placed(max(after, 0), max(after, 0) + limit)
+        rows = enumerate(islice(self._log, max(after, 0), None), max(after, 0) + 1)
+        return list(islice(_placed(rows), limit))
 
     async def journal_end(self, *, before: int, limit: int) -> list[JournalRow]:
         """The last rows with a position < `before`, oldest first."""
         self._check_open()
         end = min(max(before - 1, 0), len(self._log))
-        return self._placed(max(end - limit, 0), end)
-
-    def _placed(self, begin: int, end: int) -> list[JournalRow]:
-        rows = self._log[begin:end]
-        return [JournalRow(at, row.saga_id, row.seq, row.body) for at, row in enumerate(rows, begin + 1)]
+        rows = ((at, self._log[at - 1]) for at in range(end, 0, -1))
+        return list(islice(_placed(rows), limit))[::-1]
 
     async def later_frames(self, after: Mapping[str, int]) -> dict[str, list[FrameRow]]:
         """Of each saga the frames behind the given seq; one that has none is left out."""
@@ -276,14 +329,17 @@ class MemoryStore:
     async def project(self, *, limit: int) -> int:
         """Advance the summaries by at most `limit` frames; how many it folded."""
         self._check_open()
-        rows = self._log[self._projected : self._projected + limit]
-        for row in rows:
-            before = self._summaries.get(row.saga_id)
-            if before is None:
-                insort(self._listed, row.saga_id)
-            self._summaries[row.saga_id] = fold_row(before, row, self._paths)
-        self._projected += len(rows)
-        return len(rows)
+        folded = 0
+        while folded < limit and self._projected < len(self._log):
+            row = self._log[self._projected]
+            self._projected += 1
+            if row is not None:
+                folded += 1
+                before = self._summaries.get(row.saga_id)
+                if before is None:
+                    insort(self._listed, row.saga_id)
+                self._summaries[row.saga_id] = fold_row(before, row, self._paths)
+        return folded
 
     async def rebuild(self) -> None:
         """Fold all summaries anew from the journal."""
@@ -331,3 +387,11 @@ class MemoryStore:
         self._check_open()
         if self._holder is None or lease.epoch != self._epoch:
             raise lease_lost(self.address, lease)
+
+
+def _placed(rows: Iterable[tuple[int, FrameRow | None]]) -> Iterator[JournalRow]:
+    return (JournalRow(at, row.saga_id, row.seq, row.body) for at, row in rows if row is not None)
+
+
+def _age(trace: Trace) -> tuple[int, str]:
+    return trace.pruned, trace.saga_id

@@ -16,12 +16,15 @@ NOW = 1_790_000_000_000
 
 
 def saga_frames(
-    saga_id: str, *decided: list[e.Event], name: str = "trip", key: str = "", correlation: dict[str, str] | None = None
-) -> list[FrameRow]:
+    saga_id: str, *decided: list[e.Event], name: str = "trip", key: str = "",
+    correlation: dict[str, str] | None = None, began: int = NOW,
+) -> list[FrameRow]:  # fmt: skip
     """A saga's journal: its start, then one frame per list of events, a second apart."""
-    start = e.Started(saga_id, name, 1, "f1", e.NOTHING, NOW + 60_000, 60_000, key, correlation or {})
+    start = e.Started(saga_id, name, 1, "f1", e.NOTHING, began + 60_000, 60_000, key, correlation or {})
     decisions: list[list[e.Event]] = [[start], *decided]
-    return [FrameRow(saga_id, at + 1, e.encode_frame(NOW + at * 1_000, events)) for at, events in enumerate(decisions)]
+    return [
+        FrameRow(saga_id, at + 1, e.encode_frame(began + at * 1_000, events)) for at, events in enumerate(decisions)
+    ]
 
 
 def story() -> list[FrameRow]:

@@ -26,10 +26,11 @@ from ..stores.base import ASLEEP, POSITION_END, Batch, DefinitionRow, FrameRow, 
 from .bell_suite import BellSuite
 from .journals import NOW, definition
 from .list_suite import ListSuite
+from .prune_suite import PruneSuite
 from .store_stage import TTL, leading, open_ids, owner, refused
 
 
-class StoreSuite(ListSuite, BellSuite):
+class StoreSuite(ListSuite, BellSuite, PruneSuite):
     """What every store must do. Override `make`."""
 
     # -- the journal -----------------------------------------------------------------------------

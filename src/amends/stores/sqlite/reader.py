@@ -17,7 +17,7 @@ import msgspec
 
 from ...core.filters import Filter
 from ...core.summary import SHAPE, Summary, hold_of
-from ..base import CommandRow, DefinitionRow, FrameRow, GroupBy, JournalRow, KeyRow, Lease, OpenRow, Owner, Tally
+from ..base import CommandRow, DefinitionRow, FrameRow, GroupBy, JournalRow, KeyRow, Lease, OpenRow, Owner, Tally, Trace
 from ..figures import PERCENTS, Figures, counted
 from ..owner import is_gone
 from ..projection import Paths, fold_row, paths_of
@@ -30,6 +30,7 @@ _encode = msgspec.json.encode
 _Index = list[tuple[str, int, int]]
 _index = msgspec.json.Decoder(_Index)
 _positions = msgspec.json.Decoder(list[tuple[int, str, int, int]])
+_ids = msgspec.json.Decoder(list[str])
 _open_rows = msgspec.json.Decoder(list[OpenRow])
 _command_rows = msgspec.json.Decoder(list[tuple[int, str, str]])
 _numbers = msgspec.json.Decoder(set[int])
@@ -174,6 +175,18 @@ class Reader:
         text, values = conditions(which)
         with self._reading():
             return int(db.execute(query("count_summaries").replace("{conditions}", text), values).fetchone()[0])
+
+    def prunable(self, db: sqlite3.Connection, which: Filter, limit: int) -> list[str]:
+        """Ended sagas that are not open, those that ended first."""
+        text, values = conditions(which)
+        with self._reading():
+            row = db.execute(query("select_prunable").replace("{conditions}", text), [*values, limit]).fetchone()
+        return _ids.decode(row[0])
+
+    def trace(self, db: sqlite3.Connection, saga_id: str) -> Trace | None:
+        """What is left of a pruned saga."""
+        row = self._one(db, "select_pruned", saga_id)
+        return Trace(*row) if row else None
 
     def tally(self, db: sqlite3.Connection, which: Filter, by: Sequence[GroupBy]) -> Tally:
         """How many summaries match, by the values of these fields."""

@@ -1,5 +1,9 @@
 """Which migrations a file has, and applying the missing ones.
 
+Whatever opens a file applies what it needs itself: every missing `pre`, and a `post` only if a later `pre` stands
+upon it, for then the release that needed what it removes is gone. The last `post` waits for `amends migrate`, which is
+run when no process of the release before is left.
+
 Rules of this file: look before writing, so that a file that is not ours to use is left as it is. A
 migration of a later release is no hindrance while it is a `pre`; its `post` is.
 """
@@ -7,10 +11,12 @@ migration of a later release is no hindrance while it is a `pre`; its `post` is.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-from .faults import too_new
-from .sql import migrations, statements
+from .faults import too_new, when_opening
+from .sql import Migration, migrations, statements
 
 APPLICATION_ID = 0x616D6E64  # "amnd": what `file` shows of a database that Amends made
 
@@ -23,37 +29,65 @@ CREATE TABLE IF NOT EXISTS amends_migrations (
 """
 
 
-def check(db: sqlite3.Connection, path: Path) -> bool:
-    """Whether every migration is applied. Only reads.
+def applied(db: sqlite3.Connection, path: Path) -> set[int]:
+    """The numbers of the migrations that a file has. Only reads.
 
     Raises:
         StoreUnusable: the file was written by a newer release.
     """
     if not db.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'amends_migrations'").fetchone()[0]:
-        return False
-    applied = db.execute("SELECT number, kind, name FROM amends_migrations ORDER BY number").fetchall()
+        return set()
+    rows = db.execute("SELECT number, kind, name FROM amends_migrations ORDER BY number").fetchall()
     known = {migration.number for migration in migrations()}
-    for number, kind, name in applied:
+    for number, kind, name in rows:
         if number not in known and kind == "post":
             raise too_new(path, number, name)
-    return known <= {number for number, _, _ in applied}
+    return {number for number, _, _ in rows}
 
 
-def migrate(db: sqlite3.Connection) -> None:
-    """Apply what is missing, all of it or nothing. Two processes may do so at once: one waits for the other."""
+def missing(has: set[int], *, last_post: bool) -> list[Migration]:
+    """What is to be applied, in order; `last_post`: also what waits until no older release is left."""
+    found = [migration for migration in migrations() if migration.number not in has]
+    while found and has and not last_post and found[-1].kind == "post":
+        found.pop()
+    return found
+
+
+def check(db: sqlite3.Connection, path: Path) -> bool:
+    """Whether a file has all that it needs to be used. Only reads. Raises StoreUnusable, as `applied`."""
+    return not missing(applied(db, path), last_post=False)
+
+
+def migrate(db: sqlite3.Connection, path: Path, *, last_post: bool = False) -> list[Migration]:
+    """Apply what is missing, all of it or nothing; what it was.
+
+    Two processes may do so at once: one waits for the other.
+    """
     db.execute("BEGIN IMMEDIATE")
     try:
         if not db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
             db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         db.execute(_MADE)
-        applied = {number for (number,) in db.execute("SELECT number FROM amends_migrations")}
-        for migration in migrations():
-            if migration.number not in applied:
-                for statement in statements(migration.text):
-                    db.execute(statement)
-                db.execute("INSERT INTO amends_migrations VALUES (?, ?, ?)", migration[:3])
+        done = missing(applied(db, path), last_post=last_post)
+        for migration in done:
+            for statement in statements(migration.text):
+                db.execute(statement)
+            db.execute("INSERT INTO amends_migrations VALUES (?, ?, ?)", migration[:3])
         db.execute("COMMIT")
     except BaseException:
         if db.in_transaction:
             db.execute("ROLLBACK")
         raise
+    return done
+
+
+@contextmanager
+def connected(path: Path, *, busy_s: float, read_only: bool) -> Iterator[sqlite3.Connection]:
+    """A connection for looking at a file's schema, or for changing it. Raises StoreError."""
+    try:
+        mode = "ro" if read_only else "rwc"
+        address = f"{path.absolute().as_uri()}?mode={mode}"
+        with closing(sqlite3.connect(address, uri=True, timeout=busy_s, isolation_level=None)) as db:
+            yield db
+    except sqlite3.Error as error:
+        raise when_opening(error, path) from error

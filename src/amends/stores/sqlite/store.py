@@ -28,6 +28,7 @@ from ..base import (
     Owner,
     Ring,
     Tally,
+    Trace,
 )  # fmt: skip
 from ..figures import Figures
 from ..messages import refuse_nul, store_closed
@@ -163,6 +164,27 @@ class SQLiteStore:
     async def register(self, rows: Sequence[DefinitionRow]) -> None:
         """Remember definitions. Raises Conflict when a (name, version) has another fingerprint."""
         await self._write(lambda db: self._writer.register(db, rows))
+
+    async def prunable(self, which: Filter, *, limit: int) -> list[str]:
+        """Sagas that have ended with nothing left to do; see Store.prunable."""
+        await self._bring_up()
+        return await self._read(lambda db: self._reader.prunable(db, which, limit))
+
+    async def prune(self, saga_ids: Sequence[str], *, now: int) -> int:
+        """Remove those of the sagas that may be removed; see Store.prune."""
+        return await self._write(lambda db: self._writer.prune(db, saga_ids, now))
+
+    async def trace(self, saga_id: str) -> Trace | None:
+        """What is left of a pruned saga; see Store.trace."""
+        return await self._read(lambda db: self._reader.trace(db, saga_id))
+
+    async def forget(self, *, pruned_before: int, posted_before: int, limit: int) -> int:
+        """Remove old traces with their keys, and answered commands; see Store.forget."""
+        return await self._write(lambda db: self._writer.forget(db, pruned_before, posted_before, limit))
+
+    async def shrink(self) -> int:
+        """Give free space back: the file is written anew; see Store.shrink."""
+        return await self._write(self._writer.shrink)
 
     def bell(self, what: Ring) -> Bell:
         """A bell of one's own; see Store.bell and doorbell.py."""

@@ -67,8 +67,8 @@ class Writer:
             for statement in statements(query("configure")):
                 db.execute(statement).fetchall()
             if not complete:
-                migrate(db)
-            self._equip(db, "apply_batch", "apply_projection")
+                migrate(db, self._path)
+            self._equip(db, "apply_batch", "apply_projection", "apply_pruning")
             if db.execute(query("select_outdated")).fetchone()[0]:
                 self.clear_projection(db)
             self.changed(db)
@@ -266,6 +266,30 @@ class Writer:
             (version,) = db.execute("PRAGMA data_version").fetchone()
         known, self._version = self._version, version
         return bool(version != known)
+
+    # -- pruning ---------------------------------------------------------------------------------
+
+    def prune(self, db: sqlite3.Connection, saga_ids: Sequence[str], now: int) -> int:
+        """Remove those of the sagas that may be removed; how many are gone."""
+        asked = _encode(saga_ids).decode()
+        with self._writing():
+            self._insist(db, query("insert_pruning"), (asked, now))
+            return int(db.execute(query("count_pruned"), (asked,)).fetchone()[0])
+
+    def forget(self, db: sqlite3.Connection, pruned_before: int, posted_before: int, limit: int) -> int:
+        """Remove old traces with their start keys, and answered commands; how many."""
+        with self._transaction(db):
+            db.execute(query("delete_old_keys"), (pruned_before, limit))
+            removed = db.execute(query("delete_old_pruned"), (pruned_before, limit)).rowcount
+            return removed + db.execute(query("delete_old_commands"), (posted_before, limit)).rowcount
+
+    def shrink(self, db: sqlite3.Connection) -> int:
+        """Write the file anew without its free pages, and empty the WAL; the bytes that were given back."""
+        with self._writing():
+            before = self._path.stat().st_size
+            self._insist(db, "VACUUM")
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            return max(0, before - self._path.stat().st_size)
 
     # -- guards ----------------------------------------------------------------------------------
 

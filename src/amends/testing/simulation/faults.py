@@ -38,6 +38,7 @@ from ...stores.base import (
     Owner,
     Ring,
     Tally,
+    Trace,
 )  # fmt: skip
 from ...stores.bell import LocalBells
 from ...stores.figures import Figures
@@ -218,12 +219,15 @@ class StoreLink:
             world.violate(f"two writers, one frame: {error}")
             raise
         world.ring("news")
-        world.landed(self._store._log[before:], f"batch {lease.epoch}.{batch.number}", self._machine)
+        world.landed(self._new(before), f"batch {lease.epoch}.{batch.number}", self._machine)
         if any(batch.due.values()):
             world.chance.mark("saga slept on disk")
         if world.chance.fires("nemesis.kills_at_commit", 0.05):
             world.kill(self._machine)  # durable, and nobody was told
         return taken
+
+    def _new(self, before: int) -> list[FrameRow]:
+        return [row for row in self._store._log[before:] if row is not None]
 
     def _again(self, apply: Callable[[], Coroutine[Any, Any, dict[str, str]]]) -> None:
         before = len(self._store._log)
@@ -242,7 +246,7 @@ class StoreLink:
             holder = await self._store.start(frame, key)
             self._world.wrote(self._machine)
             self._world.ring("work")
-            self._world.landed(self._store._log[before:], "start", self._machine)
+            self._world.landed(self._new(before), "start", self._machine)
             return holder
 
         self._world.chance.mark("start through the store")
@@ -266,6 +270,24 @@ class StoreLink:
 
     async def register(self, rows: Sequence[DefinitionRow]) -> None:
         await self._ask("register", lambda: self._store.register(rows))
+
+    async def prunable(self, which: Filter, *, limit: int) -> list[str]:
+        return await self._ask("read", lambda: self._store.prunable(which, limit=limit))
+
+    async def prune(self, saga_ids: Sequence[str], *, now: int) -> int:
+        return await self._ask("prune", lambda: self._store.prune(saga_ids, now=now))
+
+    async def trace(self, saga_id: str) -> Trace | None:
+        return await self._ask("read", lambda: self._store.trace(saga_id))
+
+    async def forget(self, *, pruned_before: int, posted_before: int, limit: int) -> int:
+        return await self._ask(
+            "prune",
+            lambda: self._store.forget(pruned_before=pruned_before, posted_before=posted_before, limit=limit),
+        )
+
+    async def shrink(self) -> int:
+        return await self._ask("prune", self._store.shrink)
 
     def bell(self, what: Ring) -> Bell:
         return self.bells.hang(what)

@@ -5,6 +5,7 @@
 --                offset in bodies from 1, length], ...]
 --   bodies       the summaries, JSON each, one after the other
 --   correlation  JSON [[key, value, saga_id], ...]; failed JSON [[step, saga_id], ...]
+-- A saga that was pruned while it was being folded (beside a rebuild) gets no line any more.
 -- What a start says once and for all is left out of the update, so that its indexes are not touched.
 CREATE TEMP VIEW amends_projected AS
 SELECT 0 AS position_before, 0 AS position_after, '' AS rows, x'' AS bodies, '' AS correlation, '' AS failed;
@@ -22,7 +23,7 @@ BEGIN
            value ->> 8, value ->> 9, value ->> 10, value ->> 11, value ->> 12, value ->> 13, value ->> 14,
            value ->> 15, value ->> 16, value ->> 17, value ->> 18,
            CAST(substr(NEW.bodies, value ->> 19, value ->> 20) AS TEXT)
-    FROM json_each(NEW.rows) WHERE true
+    FROM json_each(NEW.rows) WHERE value ->> 0 NOT IN (SELECT saga_id FROM amends_pruned)
     ON CONFLICT (saga_id) DO UPDATE SET
         status = excluded.status, step = excluded.step, hold = excluded.hold, waiting = excluded.waiting,
         updated = excluded.updated, ended = excluded.ended, deadline = excluded.deadline, paused = excluded.paused,
@@ -30,9 +31,11 @@ BEGIN
         followup_failed = excluded.followup_failed, manual = excluded.manual, intervened = excluded.intervened,
         body = excluded.body;
     INSERT INTO amends_correlation (key, value, saga_id)
-    SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(NEW.correlation) WHERE true
+    SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(NEW.correlation)
+    WHERE value ->> 2 NOT IN (SELECT saga_id FROM amends_pruned)
     ON CONFLICT DO NOTHING;
     INSERT INTO amends_failed (step, saga_id)
-    SELECT value ->> 0, value ->> 1 FROM json_each(NEW.failed) WHERE true
+    SELECT value ->> 0, value ->> 1 FROM json_each(NEW.failed)
+    WHERE value ->> 1 NOT IN (SELECT saga_id FROM amends_pruned)
     ON CONFLICT DO NOTHING;
 END;

@@ -1,0 +1,8 @@
+-- Ended sagas that are not open, those that ended first; `{conditions}` are fixed fragments of filter.py.
+SELECT json_group_array(saga_id)
+FROM (
+    SELECT saga_id FROM amends_summaries AS told
+    WHERE ended > 0 AND {conditions} AND NOT EXISTS (SELECT 1 FROM amends_open WHERE amends_open.saga_id = told.saga_id)
+    ORDER BY ended
+    LIMIT ?
+)
