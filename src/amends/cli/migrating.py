@@ -52,6 +52,7 @@ def _apply(path: Path) -> list[Migration]:
     check_path(path)
     with connected(path, busy_s=_BUSY_S, read_only=False) as db:
         applied(db, path)  # a newer release's file is refused before anything is written
+        db.execute("PRAGMA journal_mode = WAL").fetchall()
         return migrate(db, path, last_post=True)
 
 

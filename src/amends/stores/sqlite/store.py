@@ -186,6 +186,10 @@ class SQLiteStore:
         """Give free space back: the file is written anew; see Store.shrink."""
         return await self._write(self._writer.shrink)
 
+    async def synchronous(self) -> int:
+        """How each commit is flushed: 2 is FULL, as `PRAGMA synchronous` says it of the connection that writes."""
+        return int(await self._write(lambda db: db.execute("PRAGMA synchronous").fetchone()[0]))
+
     def bell(self, what: Ring) -> Bell:
         """A bell of one's own; see Store.bell and doorbell.py."""
         if self._writing is None:
