@@ -35,4 +35,4 @@ BUNDLE_BYTES_MAX = 1 << 30  # of an exported saga
 BELLS_MAX = 200  # processes that one rings by their doorbells; those beyond find out by looking
 WHY_CAUSES_MAX = 50  # causes of one kind that `why` follows from one link, such as debts of the items of an each
 PRUNE_BATCH = 100  # sagas that one transaction of a pruning removes
-PRUNE_BATCH_MAX = 10_000
+PRUNE_BATCH_MAX = 10_000  # and at most, when it is set

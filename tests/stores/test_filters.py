@@ -1,6 +1,7 @@
 """What a filter finds in SQL: the same as in memory, with nothing but bound values, and by an index."""
 
 import sqlite3
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings, strategies as st
@@ -20,7 +21,7 @@ from tests.filters import NOW, filters, summaries
 
 def database():
     db = sqlite3.connect(":memory:", isolation_level=None)
-    migrate(db)
+    migrate(db, Path("none"))
     for statement in statements(query("apply_projection")):
         db.execute(statement)
     return db

@@ -27,6 +27,7 @@ Bulk, AM204x
     AM2044  a bulk is given ids and a filter
 Not found, AM300x
     AM3002  the store has no saga of this id
+    AM3010  the saga was pruned; the message says when, and how it had ended
     AM3003  the saga has no step of this path
     AM3004  the saga waits for no signal of this name
     AM3005  the saga's definition is neither registered nor stored

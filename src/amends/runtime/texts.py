@@ -1,7 +1,6 @@
 """Texts made fit: errors for the journal (one line, bounded, valid Unicode), JSON for a screen; and who is not there.
 
-AM3002   there is no such saga
-AM3010   the saga was pruned; the message says when, and how it had ended
+Rules of this file: `error_text` never raises, whatever an author's exception does.
 """
 
 from __future__ import annotations
