@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 
 import pytest
@@ -317,3 +318,15 @@ def python(script, *arguments, prefix=()):
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def test_a_new_file_that_another_program_writes_is_waited_for_and_not_called_locked(tmp_path):
+    path = tmp_path / "sagas.db"
+    writer = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    writer.execute("CREATE TABLE theirs (a)")
+    writer.execute("BEGIN IMMEDIATE")  # beside it the switch to WAL is refused at once, whatever the timeout
+    threading.Timer(0.2, writer.execute, ("COMMIT",)).start()
+    store = SQLiteStore(str(path))
+    asyncio.run(store.open())
+    store.close()
+    assert sqlite3.connect(path).execute("PRAGMA journal_mode").fetchone() == ("wal",)

@@ -11,13 +11,15 @@ migration of a later release is no hindrance while it is a `pre`; its `post` is.
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from .faults import too_new, when_opening
-from .sql import Migration, migrations, statements
+from .faults import is_busy, too_new, when_opening
+from .sql import Migration, migrations, query, statements
 
+_PAUSE_S = 0.01
 APPLICATION_ID = 0x616D6E64  # "amnd": what `file` shows of a database that Amends made
 
 _MADE = """
@@ -27,6 +29,24 @@ CREATE TABLE IF NOT EXISTS amends_migrations (
     name   TEXT NOT NULL
 ) STRICT
 """
+
+
+def configure(db: sqlite3.Connection, busy_s: float) -> None:
+    """Set what every connection that writes is set to.
+
+    The first switch of a new file to WAL needs the file for itself, and SQLite does not wait for that by
+    itself: of several processes that make one file at the same time, all but one would be told "locked".
+    """
+    until = time.monotonic() + busy_s
+    for statement in statements(query("configure")):
+        while True:
+            try:
+                db.execute(statement).fetchall()
+                break
+            except sqlite3.OperationalError as error:
+                if not is_busy(error) or time.monotonic() > until:
+                    raise
+                time.sleep(_PAUSE_S)
 
 
 def applied(db: sqlite3.Connection, path: Path) -> set[int]:

@@ -33,7 +33,7 @@ from pathlib import Path
 from ...errors import StoreUnavailable, UsageError
 from ...policies.durations import human
 from ..base import FrameRow
-from .sql import query, statements
+from .schema import configure
 
 _OPCODES_BETWEEN_LOOKS = 100_000  # of SQLite's machine, a few milliseconds; each look waits for the interpreter
 # Errors that are the disk's, and not the body's, wherever they turn up.
@@ -121,8 +121,7 @@ class Bench:
                 code="AM6016",
             ) from error
         try:
-            for statement in statements(query("configure")):
-                db.execute(statement).fetchall()
+            configure(db, self._busy_s)
             db.execute("PRAGMA foreign_keys = ON")
             self._equip(db)
         except BaseException:

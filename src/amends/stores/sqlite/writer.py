@@ -26,7 +26,7 @@ from .faults import check_path, is_busy, refused_for_good, when_opening, when_wr
 from .gathering import Start
 from .posting import Post
 from .reader import Folded
-from .schema import check, migrate
+from .schema import check, configure, migrate
 from .sql import query, statements
 
 _encode = msgspec.json.encode
@@ -64,8 +64,7 @@ class Writer:
         try:
             db = sqlite3.connect(self._path, timeout=self._busy_s, isolation_level=None)
             complete = check(db, self._path)
-            for statement in statements(query("configure")):
-                db.execute(statement).fetchall()
+            configure(db, self._busy_s)
             if not complete:
                 migrate(db, self._path)
             self._equip(db, "apply_batch", "apply_projection", "apply_pruning")
