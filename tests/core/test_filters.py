@@ -214,6 +214,14 @@ def test_a_text_begins_with_a_prefix_exactly_when_it_lies_between_the_prefix_and
     assert text.startswith(prefix) == (text >= prefix and (not end or text < end))
 
 
+@pytest.mark.parametrize(
+    ("prefix", "end"),
+    [("", ""), ("a", "b"), ("a\U0010ffff", "b"), ("\U0010ffff" * 3, ""), ("a\ud7ff", "a\ue000"), ("50%", "50&")],
+)
+def test_a_successor_is_a_text_that_a_store_can_compare_with(prefix, end):
+    assert successor(prefix) == end
+
+
 def test_keyword_arguments_are_a_filter_too():
     which = where(status=["running", "closed"], name="n", key="k", hold="poison", anomalous=True, followup_failed=False)
     assert str(which) == "status:running,closed name:n key:k hold:poison is:anomalous -is:followup_failed"

@@ -331,3 +331,18 @@ async def test_a_journal_that_cannot_be_read_or_folded_is_that_sagas_refusal():
         done = await gathered(looker.bulk("pause", "name:trip", reason="x"))
         assert {each: done[each].result for each in done} == {damaged: "refused", illegal: "refused", well: "queued"}
         assert {done[each].error.code for each in (damaged, illegal)} == {"AM6041"}
+
+
+@scene
+async def test_what_a_resolve_speaks_of_is_decided_when_its_saga_is_looked_at():
+    async with Ground(None).orchestrator(*SAGAS) as leader:
+        (saga_id,) = await start(leader, strict, "sealed")
+        asked = []
+
+        async def asking(saga_id, command, state):
+            asked.append((saga_id, command.direction))
+            return True
+
+        leader._act = asking
+        await gathered(leader.bulk("resolve", "name:strict", step="reserve", outcome="done", reason="x"))
+        assert asked == [(saga_id, "back")]

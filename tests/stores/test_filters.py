@@ -155,6 +155,8 @@ ENDED = replace(
         ("updated>59m", True, True),
         ("deadline<1h", True, False),
         ("deadline>1h", False, False),
+        ("deadline<10m", False, False),
+        ("deadline>10m", True, False),
         ("duration>90m", True, False),
         ("duration>59m", True, True),
         ("duration<61m", False, True),

@@ -156,7 +156,7 @@ _SIZES = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000))
 
 
 def resembled(name: str) -> str:
-    """The field that was probably meant by a name that is none; "" when it is like no field's."""
+    """The field that a name is, or was probably meant to be; "" when it is like no field's."""
     return next(iter(get_close_matches(name, (*FIELDS, CORRELATION), n=1, cutoff=0.8)), "")
 
 
@@ -171,7 +171,7 @@ def _said(term: Term) -> str:
 def _key(key: str) -> str:
     if not BARE_KEY.fullmatch(key):
         return f"{CORRELATION}.{_quoted(key)}"
-    ours = key in FIELDS or key.startswith(f"{CORRELATION}.") or resembled(key)
+    ours = key.startswith(f"{CORRELATION}.") or resembled(key)
     return f"{CORRELATION}.{key}" if ours else key
 
 
