@@ -40,7 +40,8 @@ class Accepted:
     Parameters:
         poll: a function of the same module, or beside the step, that asks whether it is done. It takes
             the Context, and of what the step's function takes whatever it names. Left out, the step's
-            function itself is called again, under the same idempotency key.
+            function itself is called again, under the same idempotency key; a `Rejected` of it then proves
+            as little as that of any later attempt, unless it is conclusive.
         every: how long until the next poll, in seconds or as a text with a unit.
         until: how long to go on asking, counted from the first acceptance. After that an action's outcome
             is unknown, and a compensation is owed.

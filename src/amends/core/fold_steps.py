@@ -76,9 +76,12 @@ def _end_of_attempt(state: SagaState, index: int, slot: Slot, event: str) -> Non
 
 
 def _action_rejected(state: SagaState, event: ev.ActionRejected) -> None:
+    called_again = state.status_of(event.node) is _S.RUNNING and state.slot(event.node).poll_until > 0
     slot = _attempt_over(state, event.node, "ActionRejected", event.error)
     if slot.status is not _S.SETTLING:
         return
+    if called_again:  # a plain refusal of the later call ("there is one already") proves nothing of what was accepted
+        _became_unknown(state, event.node, slot)
     if event.conclusive or not slot.unknown:
         slot.unknown = False
         slot.rejected = True
