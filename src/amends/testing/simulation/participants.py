@@ -2,8 +2,9 @@
 
 What the ledger knows of each action key: whether its effect stands, how often it was applied, whether
 it was undone, and whether the key is closed (its compensation came first, or a person closed it). An
-action on a closed key is refused for good; a repeated one gets the stored answer. The ledger lives in
-the world outside of all machines: killing an orchestrator changes nothing here.
+action on a closed key is refused for good; a repeated one gets the stored answer. Some take an action, or
+a compensation, and are done with it later, refuse it in the end, or never come back to it. The ledger lives
+in the world outside of all machines: killing an orchestrator changes nothing here.
 
 Rules of this file: the ledger is the truth that the journal is held against; it never asks the journal.
 """
@@ -34,24 +35,33 @@ class Token:
 
 
 @dataclass(frozen=True)
+class Taken:
+    """An answer: it was taken, and is not done; `number` is what to ask by."""
+
+    number: int
+
+
+@dataclass(frozen=True)
 class Spec:
     """How one simulated step behaves.
 
     Attributes:
-        path: its name.
+        name: its name.
         effect: whether it has one (a read-only step has none).
         refuses: the chance that its participant says no to a key, for ever.
         conclusive: whether its refusals are stored, and vouch for every attempt under the key.
         returns: whether it returns a Token (else nothing).
-        reads: the earlier steps whose results its action takes.
+        slow: the chance that its participant only takes an action, and is done with it later.
+        slow_undo: the same of its compensation.
     """
 
-    path: str
+    name: str
     effect: bool = True
     refuses: float = 0.0
     conclusive: bool = True
     returns: bool = True
-    reads: tuple[str, ...] = ()
+    slow: float = 0.0
+    slow_undo: float = 0.0
 
 
 @dataclass
@@ -64,7 +74,17 @@ class Entry:
     closed: bool = False
     refused: bool | None = None
     token: Token | None = None
+    slow: bool | None = None
+    taken: int = 0  # by what to ask for the action; 0: it was not taken
+    slow_undo: bool | None = None
+    undo_taken: int = 0
+    undo_refused: bool = False
     by_hand: list[str] = field(default_factory=list)
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing of the action may land any more."""
+        return self.closed or self.undone > 0 or self.undo_taken > 0
 
 
 class HangsUp(Exception):
@@ -112,7 +132,7 @@ class Participants:
         """Send the request, perhaps in vain, and wait for the answer, perhaps for too long."""
         world, chance, op = self._world, self._chance, ctx.op
         if chance.fires(f"{op}.at_once") and not spec.effect:
-            return Token(spec.path, 0) if spec.returns else None
+            return Token(spec.name, 0) if spec.returns else None
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         if not chance.fires(f"{op}.lost_request"):
             world.later(self._latency(op), self._arrive, spec, op, ctx.action_key, answer)
@@ -153,7 +173,7 @@ class Participants:
         if not spec.effect:
             return HangsUp("500") if chance.fires("action.error") else self._token(spec)
         entry = self.entry(key)
-        if entry.closed or entry.undone:
+        if entry.over:
             chance.mark("late action refused")
             return Rejected("its compensation came first", conclusive=True)
         if entry.stands:
@@ -166,6 +186,10 @@ class Participants:
             return Rejected("no", conclusive=spec.conclusive)
         if chance.fires("action.error"):
             return HangsUp("500, and nothing was done")
+        if entry.slow is None:
+            entry.slow = self._rng.random() < spec.slow
+        if entry.slow:
+            return self._take(spec, entry)
         self._apply(spec, entry)
         leader = self._world.leader
         if leader is not None and chance.fires("nemesis.kills_at_effect", 0.1):
@@ -175,22 +199,85 @@ class Participants:
             return HangsUp("500, and it was done")
         return entry.token
 
+    def _take(self, spec: Spec, entry: Entry) -> Taken:
+        """Take an action, to be done with it later, if ever."""
+        if not entry.taken:
+            entry.taken = self._next()
+            if not self._chance.fires("action.never_done"):
+                self._world.later(self._rng.choice([0.3, 2, 8]), self._finish, spec, entry)
+        return Taken(entry.taken)
+
+    def _finish(self, spec: Spec, entry: Entry) -> None:
+        if entry.over or entry.stands:
+            return
+        if self._chance.fires("action.refused_in_the_end"):
+            entry.refused = True
+        else:
+            self._apply(spec, entry)
+
+    def _poll(self, spec: Spec, key: str) -> Any:
+        """Whether an action that was taken is done."""
+        entry = self.entry(key)
+        if self._chance.fires("poll.error"):
+            return HangsUp("500")
+        if entry.stands:
+            return entry.token if spec.returns else True
+        if entry.over or entry.refused:
+            return Rejected("it was refused in the end")
+        if self._chance.fires("poll.taken_again"):
+            entry.taken = self._next()
+            return Taken(entry.taken)
+        return None if spec.returns else False
+
     def _compensation(self, spec: Spec, key: str) -> Any:
         chance, entry = self._chance, self.entry(key)
         if entry.undone or entry.closed:
             return None
-        if chance.fires("compensation.refused", 0.1):
+        if entry.undo_refused or chance.fires("compensation.refused", 0.1):
             chance.mark("compensation refused")
             return Rejected("already dispatched")
         if chance.fires("compensation.error"):
             return HangsUp("500, and nothing was undone")
+        if entry.slow_undo is None:
+            entry.slow_undo = self._rng.random() < spec.slow_undo
+        if entry.slow_undo:
+            return self._take_undo(entry)
+        self._undo(entry)
+        return HangsUp("500, and it was undone") if chance.fires("compensation.error_after_effect") else None
+
+    def _undo(self, entry: Entry) -> None:
         if entry.stands:
             entry.stands = False
             entry.undone += 1
         else:
             entry.closed = True
-            chance.mark("null compensation")
-        return HangsUp("500, and it was undone") if chance.fires("compensation.error_after_effect") else None
+            self._chance.mark("null compensation")
+
+    def _take_undo(self, entry: Entry) -> Taken:
+        """Take a compensation, to be done with it later, if ever; from now on no action lands."""
+        if not entry.undo_taken:
+            entry.undo_taken = self._next()
+            if not self._chance.fires("compensation.never_done"):
+                self._world.later(self._rng.choice([0.3, 2, 8]), self._finish_undo, entry)
+        return Taken(entry.undo_taken)
+
+    def _finish_undo(self, entry: Entry) -> None:
+        if entry.closed or entry.undone:
+            return
+        if self._chance.fires("compensation.refused_in_the_end"):
+            entry.undo_refused = True
+        else:
+            self._undo(entry)
+
+    def _compensation_poll(self, spec: Spec, key: str) -> Any:
+        """Whether a compensation that was taken is done."""
+        entry = self.entry(key)
+        if self._chance.fires("poll.error"):
+            return HangsUp("500")
+        if entry.undo_refused:
+            self._chance.mark("compensation refused")
+            return Rejected("it was dispatched meanwhile")
+        return bool(entry.undone or entry.closed)
 
     def _probe(self, spec: Spec, key: str) -> Any:
         chance, entry = self._chance, self.entry(key)
@@ -198,7 +285,7 @@ class Participants:
             return HangsUp("500")
         if entry.stands:
             return entry.token if spec.returns else True
-        if entry.closed or entry.undone or entry.refused or chance.fires("probe.closes_the_key"):
+        if entry.over or entry.refused or chance.fires("probe.closes_the_key"):
             entry.closed = True
             return Rejected("it never took, and never will")
         return None if spec.returns else False
@@ -208,9 +295,13 @@ class Participants:
         entry.applied += 1
         entry.token = self._token(spec)
 
-    def _token(self, spec: Spec) -> Token | None:
+    def _next(self) -> int:
         self._numbers += 1
-        return Token(spec.path, self._numbers) if spec.returns else None
+        return self._numbers
+
+    def _token(self, spec: Spec) -> Token | None:
+        self._next()
+        return Token(spec.name, self._numbers) if spec.returns else None
 
     # --- what a person does by hand ----------------------------------------------------------------------
 

@@ -16,12 +16,13 @@ import msgspec
 
 from ...core.graph import Kind
 from ...core.state import SagaState
-from ...core.transitions import SagaStatus, StepStatus
+from ...core.transitions import STUCK, SagaStatus, StepStatus
 from ...errors import Conflict, KeyConflict, NotFound, SagaCompensated, SagaFailed, StoreError, UsageError
 from ...runtime.orchestrator import Orchestrator
+from .functions import Order
 from .hosts import Host, Unanswered
 from .loop import this_machine
-from .sagas import Made, Order
+from .sagas import Made
 
 if TYPE_CHECKING:
     from .invariants import Watched
@@ -145,7 +146,8 @@ class People:
         state = watched.state
         names = self._made[watched.saga.name].signals
         if wanted:
-            names = tuple(node.signal for node in state.nodes if _waits(state, node.index))
+            waits = [index for index in range(len(state.slots)) if _waits(state, index)]
+            names = tuple(self._rng.choice((state.nodes[index].signal, state.path_of(index))) for index in waits)
         if not names:
             return
         name = self._rng.choice(names)
@@ -209,11 +211,11 @@ class People:
     async def _end_something(self, host: Host, watched: Watched) -> None:
         """Retry, or make one parked step true and say so, or skip it."""
         state, rng = watched.state, self._rng
-        parked = [node for node in state.nodes if state.status_of(node.index) in (StepStatus.PARKED, StepStatus.OWED)]
-        if any(node.kind is Kind.WAIT for node in parked):
+        parked = [index for index in range(len(state.slots)) if state.status_of(index) in STUCK]
+        if any(state.nodes[index].kind is Kind.WAIT for index in parked):
             # Else a wait that is longer than the deadline parks for ever.
             await self._signal(host, watched, wanted=True)
-        parked = [node for node in parked if node.kind is Kind.STEP]
+        parked = [index for index in parked if state.nodes[index].kind is Kind.STEP]
         if not parked or rng.random() < 0.4:
             if (
                 state.stuck
@@ -223,25 +225,30 @@ class People:
             ):
                 await self._ask(host, "cancel", watched)
             return
-        node = rng.choice(parked)
-        spec = self._made[watched.saga.name].specs[node.path]
-        key = f"{state.saga_id}/{node.path}/action"
+        await self._end(host, watched, rng.choice(parked))
+
+    async def _end(self, host: Host, watched: Watched, index: int) -> None:
+        """Make one parked step true and say so, or skip it."""
+        state, rng = watched.state, self._rng
+        node, path = state.nodes[index], state.path_of(index)
+        spec = self._made[watched.saga.name].specs[node.path.rsplit("/", 1)[-1]]
+        key = f"{state.saga_id}/{path}/action"
         participants = self._world.participants
-        if state.back:
-            if rng.random() < 0.2 and await self._ask(host, "skip", watched, step=node.path):
+        if state.turned(index):
+            if state.back and rng.random() < 0.2 and await self._ask(host, "skip", watched, step=path):
                 return
             participants.undo_by_hand(key)
-            await self._ask(host, "resolve", watched, step=node.path, outcome="done")
+            await self._ask(host, "resolve", watched, step=path, outcome="done")
         elif state.committed or (node.pivot and self._world.chance.quiet):
             # Where there is a way back, "done" could come to mean the compensation before it arrives.
-            if state.committed and rng.random() < 0.2 and await self._ask(host, "skip", watched, step=node.path):
+            if state.committed and rng.random() < 0.2 and await self._ask(host, "skip", watched, step=path):
                 return
             token = participants.do_by_hand(spec, key) if spec.effect else participants._token(spec)
             result = None if token is None else msgspec.to_builtins(token)
-            await self._ask(host, "resolve", watched, step=node.path, outcome="done", result=result)
+            await self._ask(host, "resolve", watched, step=path, outcome="done", result=result)
         elif not participants.entry(key).stands:
             participants.undo_by_hand(key)
-            await self._ask(host, "resolve", watched, step=node.path, outcome="not_done")
+            await self._ask(host, "resolve", watched, step=path, outcome="not_done")
         elif not node.pivot:
             await self._ask(host, "cancel", watched)
 
