@@ -312,7 +312,7 @@ def test_check_inbox__in_which_commands_wait(store, finding):
         f"UPDATE amends_lease SET owner = 'x', host = 'elsewhere', pid = {me.pid}, expires = {now_ms() + 60_000}",
     )
     ((found,), code) = finding("inbox")
-    assert (found["level"], found["what"]) == ("ok", "1 commands are being applied")
+    assert (found["level"], found["what"]) == ("ok", "1 command is being applied")
     run_sql(store, f"UPDATE amends_inbox SET posted = {now_ms() - 300_000}")
     ((found,), code) = finding("inbox")
     assert (found["level"], code, "though a worker leads" in found["what"]) == ("warning", 1, True)
@@ -320,7 +320,7 @@ def test_check_inbox__in_which_commands_wait(store, finding):
 
 def test_check_people__who_are_needed(place, finding):
     write(place / "amends.db", completed(), requires_manual())
-    assert finding("people")[0][0]["what"] == "1 saga need a person"
+    assert finding("people")[0][0]["what"] == "1 saga: a person is needed"
     run_sql(
         place / "amends.db",
         "UPDATE amends_summaries SET hold = 'poison', anomalous = 1 WHERE saga_id = '01MANUAL'",
@@ -332,7 +332,7 @@ def test_check_people__who_are_needed(place, finding):
     assert list(said.values()) == ["error", "error", "warning", "warning"]
     assert "`amends list --filter 'hold:poison'`" in found[1]["mend"]
     run_sql(place / "amends.db", "UPDATE amends_summaries SET hold = 'version' WHERE saga_id = '01MANUAL'")
-    assert "no worker has their definition" in finding("people")[0][1]["what"]
+    assert "no worker has the definition" in finding("people")[0][1]["what"]
 
 
 def test_check_definitions__that_the_app_lacks_or_has_otherwise(place, finding):
@@ -340,7 +340,7 @@ def test_check_definitions__that_the_app_lacks_or_has_otherwise(place, finding):
     assert finding("definitions")[0][0]["level"] == "note"
     ((found,), code) = finding("definitions", "--app", "cli_app:sagas")
     assert (found["level"], code) == ("error", 1)
-    assert found["what"] == "1 sagas are under way with book_trip version 1, which the app lacks"
+    assert found["what"] == "1 saga(s) are under way with book_trip version 1, which the app lacks"
     ((found,), _) = finding("definitions", "--app", "tests.cli.journals:book_trip")
     assert found["level"] == "ok"
     run_sql(place / "amends.db", "UPDATE amends_definitions SET fingerprint = 'another'")

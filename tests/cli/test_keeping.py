@@ -11,6 +11,7 @@ import pytest
 from amends.stores.owner import this_process
 from amends.stores.sqlite import SQLiteStore, schema
 from amends.stores.sqlite.sql import Migration, migrations
+from tests.cli import processes
 from tests.cli.journals import compensated, completed, requires_manual, write
 
 
@@ -39,7 +40,7 @@ def test_prune_removes_what_ended_long_ago_and_says_how_many(three, call):
     assert ids(call) == ["01MANUAL"]
     gone = call("show", "01COMPLETED")
     assert gone.code == 3
-    assert "it was a book_trip, ended completed at" in gone.err
+    assert "01COMPLETED of book_trip is gone from" in gone.err
     assert call("prune", "--older", "1h").out == "pruned 0 sagas\n"
 
 
@@ -209,3 +210,33 @@ def test_what_cannot_be_migrated_says_why(place, call):
     assert (said.code, "AM6034" in said.err) == (5, True)
     assert call("migrate", "--store", "sqlite://").code == 2
     assert call("migrate", "--print", "--check").code == 2
+
+
+# --- what lapses ---------------------------------------------------------------------------------
+
+LAPSING = """
+from amends import Saga, step, wait_for
+
+
+@step(expires="7d")
+async def authorize(order: dict) -> int:
+    return 1
+
+
+@authorize.compensation
+async def void(order: dict) -> None: ...
+
+
+order = Saga("order", authorize, wait_for("go", bool), input=dict)
+"""
+
+
+def test_show_and_graph_say_when_an_effect_lapses_also_without_the_app(place, call):
+    (place / "lapsing.py").write_text(LAPSING)
+    saga_id = call("start", "order", "{}", "--app", "lapsing:order", "-o", "json").out
+    saga_id = json.loads(saga_id)["id"]
+    assert processes.amends("worker", "--app", "lapsing:order", "--until-idle").returncode == 0
+    assert "lapses      authorize in 6d23h" in call("show", saga_id).out
+    steps = json.loads(call("show", saga_id, "-o", "json").out)["steps"]
+    assert {each["path"]: bool(each["expires_at"]) for each in steps} == {"authorize": True, "go": False}
+    assert "lapses after 7d" in call("graph", "order").out

@@ -72,7 +72,8 @@ async def test_what_ended_long_enough_ago_goes_and_the_rest_stays(ground):
         for each in old:
             handle = orchestrator.handle(each.id)  # one that was not there when it ended
             for look in (handle.result, handle.status, lambda: orchestrator.history(handle.id)):  # noqa: B023
-                with pytest.raises(NotFound, match=r"it was a noting, ended completed at .* and was pruned at") as gone:
+                told = r"of noting is gone from .*: it ended completed at .* and was pruned at"
+                with pytest.raises(NotFound, match=told) as gone:
                     await look()
                 assert gone.value.code == "AM3010"
             with pytest.raises(NotFound, match="pruned at"):

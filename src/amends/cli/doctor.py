@@ -1,7 +1,7 @@
 """The command that looks for what is wrong, and says how to mend it: doctor.
 
     ✓ SQLite 3.45.1, with threads and JSON
-    ! 3 sagas need a person
+    ✗ 3 sagas: a person is needed
         `amends list --filter 'status:requires_manual'`, then `amends why ID` and `amends show ID`
 
 Exit codes: 0 all is well, 1 something needs a hand (a warning or an error), 5 the store cannot be used.

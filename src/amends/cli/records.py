@@ -5,7 +5,7 @@
                "waiting_since", "failed": [], "manual", "intervened"}
     shown     a saga, and {"seq", "input", "result", "errors": [], "stays": [], "steps": [step], "remedies": [remedy]}
     step      {"path", "kind", "status", "attempts", "compensation_attempts", "unknown", "result", "error",
-               "compensation_error", "reason", "due"}
+               "compensation_error", "reason", "due", "expires_at"}
     remedy    {"command", "means", "step"}: a command line that the saga's state allows; step "" for the whole
     entry     {"seq", "at", "event", "step", "details": {}}: one event of a history
     reason    {"at", "seq", "step", "what", "because"}: one link of the chain that `why` prints, newest first
@@ -94,6 +94,7 @@ def _step(view: StepView) -> Record:
         "compensation_error": view.compensation_error,
         "reason": view.reason,
         "due": iso(view.due),
+        "expires_at": iso(view.expires_at),
     }
 
 

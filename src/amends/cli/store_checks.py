@@ -11,7 +11,7 @@ from ..core.events import decode_frame
 from ..core.transitions import ENDS, SagaStatus
 from ..stores.base import POSITION_END, Owner
 from ..stores.owner import is_gone
-from .findings import Finding, Look, StoreCheck
+from .findings import Finding, Level, Look, StoreCheck
 
 CLOCK_MS = 5_000  # how far ahead of this clock another one may be
 LEASE_MS = 24 * 3_600_000  # no lease is that long by intention
@@ -101,36 +101,41 @@ async def inbox(look: Look) -> AsyncIterator[Finding]:
         yield Finding("inbox", "ok", "no command waits")
     elif await look.store.holder(now=look.now) is None:
         yield Finding(
-            "inbox", "warning", f"{count:,} commands wait, and no worker is there to apply them",
+            "inbox", "warning", f"{_commands(count)} waiting, and no worker is there to apply it",
             "start one: `amends worker --app module:object`",
         )  # fmt: skip
     elif look.now - oldest > WAITING_MS:
         yield Finding(
-            "inbox", "warning", f"{count:,} commands wait, the oldest for {(look.now - oldest) / 1000:,.0f} "
+            "inbox", "warning", f"{_commands(count)} waiting, the oldest for {(look.now - oldest) / 1000:,.0f} "
             f"s, though a "
             "worker leads", "look into its log; a cancel waits for its pivot's outcome",
         )  # fmt: skip
     else:
-        yield Finding("inbox", "ok", f"{count:,} commands are being applied")
+        yield Finding("inbox", "ok", f"{_commands(count)} being applied")
+
+
+def _commands(count: int) -> str:
+    return "1 command is" if count == 1 else f"{count:,} commands are"
+
+
+_WAITING: tuple[tuple[str, str, Level], ...] = (
+    ("status:requires_manual", "a person is needed", "error"),
+    ("hold:poison", "on hold, for something cannot be read or evaluated", "error"),
+    ("hold:version", "on hold, for no worker has the definition", "error"),
+    ("is:anomalous", "with an anomaly, an effect that came after its undo", "warning"),
+    ("is:followup_failed", "ended, and what was to follow has failed", "warning"),
+)
 
 
 async def people(look: Look) -> AsyncIterator[Finding]:
     """Whether sagas wait for a person."""
-    tally = (
-        ("status:requires_manual", "need a person", "error"),
-        ("hold:poison", "are on hold because something of them cannot be read or evaluated", "error"),
-        ("hold:version", "are on hold because no worker has their definition", "error"),
-        ("is:anomalous", "have an anomaly: an effect that came after its undo", "warning"),
-        ("is:followup_failed", "have ended, and what was to follow failed", "warning"),
-    )
     found = False
-    for said, what, level in tally:
+    for said, what, level in _WAITING:
         count = await look.orchestrator.count(said)
         if count:
             found = True
-            sagas = "saga" if count == 1 else "sagas"
             mend = f"`amends list --filter '{said}'`, then `amends why ID` and `amends show ID`"
-            yield Finding("people", level, f"{count:,} {sagas} {what}", mend)  # type: ignore[arg-type]
+            yield Finding("people", level, f"{count:,} {'saga' if count == 1 else 'sagas'}: {what}", mend)
     if not found:
         yield Finding("people", "ok", "no saga waits for a person")
 
@@ -150,7 +155,7 @@ async def definitions(look: Look) -> AsyncIterator[Finding]:
         if mine is None:
             fine = False
             yield Finding(
-                "definitions", "error", f"{count:,} sagas are under way with {name} version {version}, "
+                "definitions", "error", f"{count:,} saga(s) are under way with {name} version {version}, "
                 f"which the app lacks",
                 "keep old versions registered until they are drained",
             )  # fmt: skip

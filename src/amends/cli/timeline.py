@@ -15,7 +15,7 @@ room; where there is none for bars, words remain.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from types import MappingProxyType
 
@@ -96,10 +96,18 @@ def heading(view: SagaView, now: datetime, as_of: str = "") -> list[Text]:
         "started": f"{clock_time(view.started_at)}, {took}",
         "ended": clock_time(ended) if ended else "",
         "deadline": deadline + left,
+        "lapses": "" if ended else safe(", ".join(_lapsing(view, now))),
         "key": safe(view.key),
         "correlation": "  ".join(f"{safe(name)}={safe(value)}" for name, value in view.correlation.items()),
     }
     return [title(view), *(Text.assemble((f"  {name:<12}", "dim"), said) for name, said in facts.items() if said)]
+
+
+def _lapsing(view: SagaView, now: datetime) -> Iterator[str]:
+    """The steps whose effect lapses by itself, and when."""
+    for step in view.steps:
+        if step.expires_at is not None:
+            yield f"{step.path} {since(step.expires_at, now)}"
 
 
 def rows(view: SagaView, history: Sequence[HistoryEntry], *, now: datetime, room: int) -> list[Text]:

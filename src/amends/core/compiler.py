@@ -123,8 +123,9 @@ def _policy(draft: Draft) -> Policy:
     match draft.source:
         case Step() as step:
             policy = Policy(
-                timeout_ms=step.options.timeout_ms, retry=step.options.retry, key_ttl_ms=step.options.key_ttl_ms
-            )
+                timeout_ms=step.options.timeout_ms, retry=step.options.retry,
+                key_ttl_ms=step.options.key_ttl_ms, expires_ms=step.options.expires_ms,
+            )  # fmt: skip
             if step.undo is not None:
                 policy = msgspec.structs.replace(
                     policy, compensation_timeout_ms=step.undo.timeout_ms, compensation_retry=step.undo.retry

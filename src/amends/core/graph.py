@@ -80,6 +80,7 @@ class Policy(Struct, frozen=True):
     probe_timeout_ms: int = 30_000
     probe_retry: Retry = Retry()
     key_ttl_ms: int = 0
+    expires_ms: int = 0  # its effect lapses by itself; nothing is decided by it
     wait_ms: int = 0  # WAIT: its timeout
     sleep_ms: int = 0  # SLEEP: its constant length
     limit: int = 8  # EACH: items at a time
@@ -143,7 +144,9 @@ class Structure(Struct, frozen=True, omit_defaults=True):
     """What is stored of a definition, and what its fingerprint covers.
 
     A field that comes later has a default and is left out when it has it, so that the fingerprints of
-    sagas without what it speaks of stay.
+    sagas without what it speaks of stay. `expires` is tuning, (node, milliseconds) of those that have it: who
+    looks without the definition should see it, so it is stored; a participant may change it under running
+    sagas, so the fingerprint leaves it out.
     """
 
     name: str
@@ -155,6 +158,7 @@ class Structure(Struct, frozen=True, omit_defaults=True):
     result: int
     results: tuple[tuple[int, int], ...] = ()
     atomic: tuple[int, ...] = ()
+    expires: tuple[tuple[int, int], ...] = ()
 
 
 _encoder = msgspec.json.Encoder(order="deterministic")
@@ -162,6 +166,11 @@ _encoder = msgspec.json.Encoder(order="deterministic")
 
 def structure_of(graph: Graph) -> bytes:
     """The stored form of a graph's structure, JSON."""
+    lapsing = tuple((at, policy.expires_ms) for at, policy in enumerate(graph.policies) if policy.expires_ms)
+    return _encoded(graph, lapsing)
+
+
+def _encoded(graph: Graph, expires: tuple[tuple[int, int], ...] = ()) -> bytes:
     return _encoder.encode(
         Structure(
             graph.name,
@@ -173,13 +182,14 @@ def structure_of(graph: Graph) -> bytes:
             graph.result,
             tuple(sorted(graph.results.items())),
             atomic=graph.atomic,
+            expires=expires,
         )
     )
 
 
 def fingerprint_of(graph: Graph) -> str:
     """32 hexadecimal digits that change exactly when the structure does."""
-    return hashlib.blake2b(structure_of(graph), digest_size=16).hexdigest()
+    return hashlib.blake2b(_encoded(graph), digest_size=16).hexdigest()
 
 
 def structure_from(stored: bytes) -> Structure:
@@ -198,7 +208,8 @@ def graph_from(stored: bytes, fingerprint: str) -> Graph:
         ValueError: the stored form is damaged.
     """
     it = structure_from(stored)
-    policies = tuple(Policy() for _ in it.nodes)
+    expires = dict(it.expires)
+    policies = tuple(Policy(expires_ms=expires.get(node.index, 0)) for node in it.nodes)
     graph = Graph(
         it.name, it.version, it.nodes, policies, it.root, it.after_completed, it.after_compensated, it.result,
         0, fingerprint, dict(it.results), it.atomic,

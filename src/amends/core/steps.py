@@ -73,6 +73,7 @@ class Options:
     on_unknown: OnUnknown
     key_ttl_ms: int
     atomic: bool
+    expires_ms: int = 0
 
 
 class Attacher(Protocol):
@@ -258,6 +259,7 @@ def step(
     best_effort: bool = ...,
     on_unknown: OnUnknown = ...,
     key_ttl: Duration | None = ...,
+    expires: Duration | None = ...,
     atomic: bool = ...,
 ) -> StepMaker: ...
 def step(
@@ -274,6 +276,7 @@ def step(
     best_effort: bool = False,
     on_unknown: OnUnknown = "undo",
     key_ttl: Duration | None = None,
+    expires: Duration | None = None,
     atomic: bool = False,
 ) -> Any:
     """Make a step of a function; usable bare and with options.
@@ -289,6 +292,8 @@ def step(
         best_effort: when it does not succeed the saga passes it, its result None.
         on_unknown: what follows an outcome that stays unknown: "undo", "park" or "retry".
         key_ttl: how long its participant remembers the idempotency key; None for ever.
+        expires: how long until its effect lapses by itself, as an authorization does; None for never. It is
+            undone all the same, so its compensation takes "it is gone already" for done.
         atomic: it writes to the store's own database, on the `sqlite3.Connection` that it takes, and those
             writes and its frame of the journal are one transaction. It is a plain `def`, and short: it
             holds the database's only write lock, and is cut after `limits.ATOMIC_MS_MAX`.
@@ -308,6 +313,7 @@ def step(
         on_unknown,
         0 if key_ttl is None else length(key_ttl, f"{shown}: key_ttl="),
         atomic,
+        0 if expires is None else length(expires, f"{shown}: expires="),
     )
     _check_options(options, shown)
     if function is not None:
@@ -392,6 +398,13 @@ def _checked_rejects(rejects: object, shown: str) -> tuple[type[Exception], ...]
     return tuple(types)
 
 
+_LASTS = {
+    "read_only": "what has no effect has none that lapses",
+    "pivot": "the point of no return cannot lapse, for nothing would make good what comes after it",
+    "atomic": "what it writes into the store's own database stays there",
+}
+
+
 def _check_options(options: Options, shown: str) -> None:
     if options.on_unknown not in ("undo", "park", "retry"):
         raise DefinitionError(
@@ -411,6 +424,9 @@ def _check_options(options: Options, shown: str) -> None:
         raise DefinitionError(
             f'{shown}: best_effort=True passes what is unknown, on_unknown="park" stops at it; keep one', code="AM1404"
         )
+    lasting = next((name for name in ("read_only", "pivot", "atomic") if name in told), "")
+    if options.expires_ms and lasting:
+        raise DefinitionError(f"{shown}: expires= and {lasting}=True: {_LASTS[lasting]}; drop one", code="AM1404")
     if options.atomic and (options.on_unknown != "undo" or options.key_ttl_ms):
         raise DefinitionError(
             f"{shown}: atomic=True: its outcome is never unknown, and no participant has to remember its key; "

@@ -160,6 +160,7 @@ class _Planning:
             self.nodes = [_Read(row) for row in self.structure["nodes"]]
             self.name, self.version = str(self.structure["name"]), int(self.structure["version"])
             self.root = int(self.structure["root"])
+            self.expires = {int(at): int(length) for at, length in self.structure.get("expires", ())}
             self._check()
         except (msgspec.DecodeError, ValueError, TypeError, KeyError, IndexError) as error:
             raise UsageError(f"the stored structure cannot be drawn: {error!r}", code="AM2080") from error
@@ -229,6 +230,8 @@ def _step(planning: _Planning, index: int, node: _Read) -> Piece:
     notes = [words for flag, words in _NOTES if getattr(node, flag)]
     if node.on_unknown not in (None, "undo"):
         notes.append(f"unknown: {node.on_unknown}")
+    if index in planning.expires:
+        notes.append(f"lapses after {human(planning.expires[index])}")
     undo = planning.names.undo.get(index, "undo") if node.compensation else ""
     sign = "◆" if node.pivot else ""
     return Piece(

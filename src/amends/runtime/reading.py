@@ -165,7 +165,7 @@ async def listed(store: Store, which: Filter, limit: int | None) -> AsyncIterato
 
 
 def graph_of(row: DefinitionRow) -> Graph:
-    """A stored definition's graph. Its policies are not stored: they are the defaults, and nothing may follow them."""
+    """A stored definition's graph. Of its policies only what lapses is stored; nothing may follow the others."""
     return graph_from(row.structure, row.fingerprint)
 
 

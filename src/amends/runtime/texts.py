@@ -40,7 +40,7 @@ async def not_there(store: Store, saga_id: str) -> NotFound:
         return NotFound(f"no saga {saga_id} in {store.address}", code="AM3002")
     ended, pruned = (f"{when(at):%Y-%m-%d %H:%M:%SZ}" for at in (trace.ended, trace.pruned))
     return NotFound(
-        f"saga {saga_id} is gone from {store.address}: it was a {trace.name}, ended {trace.status} at {ended}, and was "
-        f"pruned at {pruned}. Keep sagas longer with another retention",
+        f"saga {saga_id} of {trace.name} is gone from {store.address}: it ended {trace.status} at {ended}, and was "
+        f"pruned at {pruned}. A longer retention keeps sagas longer",
         code="AM3010",
     )

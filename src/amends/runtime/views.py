@@ -13,7 +13,7 @@ from ..core.events import Event, Frame
 from ..core.graph import Kind
 from ..core.state import SagaState, stays
 from ..core.summary import Summary, hold_of
-from ..core.transitions import SagaStatus, StepStatus
+from ..core.transitions import SagaStatus, StepStatus, StepStatus as S
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,8 @@ class StepView:
         compensation_error: the last error of the compensation.
         reason: why it is parked or owed, "" otherwise.
         due: when it is tried again or its time is over, None for no time.
+        expires_at: when its effect may lapse by itself (`step(expires=)`), reckoned from the first attempt;
+            None for never, or when there is no effect.
     """
 
     path: str
@@ -45,6 +47,7 @@ class StepView:
     compensation_error: str = ""
     reason: str = ""
     due: datetime | None = None
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +185,13 @@ _FULL = ("steps", "input", "result", "errors", "stays")
 _KINDS = {Kind.STEP: "step", Kind.WAIT: "wait", Kind.SLEEP: "sleep"}
 
 
+# An effect stands behind these: it took, and its undo is not acknowledged.
+_EFFECTIVE = frozenset(
+    {S.SUCCEEDED, S.UNDO_READY, S.COMPENSATING, S.UNDO_SETTLING, S.UNDO_RETRYING, S.UNDO_ACCEPTED, S.UNDO_POLLING,
+     S.OWED, S.SKIPPED}
+)  # fmt: skip
+
+
 def step_views(state: SagaState) -> list[StepView]:
     """The steps, waits and sleeps of a saga, in the order of its definition; those of an `each` for every item."""
     roots = [
@@ -212,7 +222,15 @@ def _step_view(state: SagaState, index: int, kind: str) -> StepView:
         slot.undo_error,
         slot.reason,
         _maybe(state.due.get(index, 0)),
+        _maybe(_lapses(state, index)),
     )
+
+
+def _lapses(state: SagaState, index: int) -> int:
+    """When the effect of a step may lapse: the participant reckons from the first attempt that reached it."""
+    slot, length_ms = state.slot(index), state.policy_of(index).expires_ms
+    has_effect = slot.status in _EFFECTIVE or (slot.unknown and slot.status is not S.COMPENSATED)
+    return slot.first_at + length_ms if length_ms and slot.first_at and has_effect else 0
 
 
 def history_of(path_of: Callable[[int], str], frames: Sequence[tuple[int, Frame]]) -> list[HistoryEntry]:

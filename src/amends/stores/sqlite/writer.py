@@ -285,6 +285,7 @@ class Writer:
     def shrink(self, db: sqlite3.Connection) -> int:
         """Write the file anew without its free pages, and empty the WAL; the bytes that were given back."""
         with self._writing():
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()  # what is in the WAL only belongs to the size
             before = self._path.stat().st_size
             self._insist(db, "VACUUM")
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
