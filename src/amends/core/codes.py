@@ -56,6 +56,7 @@ Calls, AM20xx (those of the runtime stand there)
     AM2005  an `Accepted` names no function that could be found again
     AM2006  nothing fits a parameter of a poll
     AM2007  what gives the items of an each gives no list, or too many
+    AM2008  a function that is no `async def` returned a coroutine, which nobody would run
 Filters, AM203x
     AM2030  FilterError  a text, or a part of it, is no term
     AM2031  FilterError  there is no such field, and the name is too near to one to be a correlation key

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -24,7 +25,7 @@ from ..policies.durations import human
 from . import atomic
 from .executor import ACTION, COMPENSATION, COMPENSATION_POLL, POLL, POLLS, PROBE, Call, NotBegun
 from .polling import accepted, pending, polled
-from .texts import error_text
+from .texts import error_text, unawaited
 
 if TYPE_CHECKING:
     from .actor import Actor
@@ -235,6 +236,8 @@ def success(actor: Actor, call: Call, value: Any) -> Event:
         except UsageError as error:  # it was taken, and cannot be asked after: as good as an answer that was lost
             return failure(actor, call, error)
     if call.op == COMPENSATION:
+        if value is not None and isinstance(value, Awaitable):  # nothing of it has run
+            return failure(actor, call, unawaited(value, _function(actor, call).where))
         return ev.CompensationSucceeded(index)
     if call.op == PROBE:
         return _probed(actor, index, value)
@@ -244,7 +247,15 @@ def success(actor: Actor, call: Call, value: Any) -> Event:
         return ev.ActionSucceeded(index, actor.saga.encode_result(actor.state.nodes[index].index, value))
     except PayloadError as error:
         # The effect is there and its result cannot be kept: as good as an answer that was lost.
-        return ev.ActionUnknown(index, error_text(error))
+        wrong = unawaited(value, _function(actor, call).where) if isinstance(value, Awaitable) else error
+        return ev.ActionUnknown(index, error_text(wrong))
+
+
+def _function(actor: Actor, call: Call) -> calls.Call:
+    binding = actor.saga.bindings[actor.state.nodes[call.node].index]
+    function = binding.action if call.op == ACTION else binding.compensation
+    assert function is not None, "it was called"
+    return function
 
 
 def _probed(actor: Actor, index: int, value: Any) -> Event:

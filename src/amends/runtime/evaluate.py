@@ -6,7 +6,7 @@ asked for again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any
 
 from msgspec import Raw
@@ -21,7 +21,7 @@ from ..core.state import SagaState
 from ..errors import UsageError
 from ..limits import ITEMS_BYTES_MAX, ITEMS_MAX
 from ..policies.durations import milliseconds
-from .texts import error_text
+from .texts import error_text, unawaited
 
 
 def evaluate(saga: Saga[Any, Any], state: SagaState, index: int, resources: Mapping[type, object], now: int) -> Event:
@@ -38,7 +38,7 @@ def evaluate(saga: Saga[Any, Any], state: SagaState, index: int, resources: Mapp
             case Kind.CALL:
                 return ev.CallEntered(index, _given(asking))
         for position, predicate in enumerate(asking.binding.predicates):
-            if asking.call(predicate):
+            if asking.holds(predicate):
                 return ev.BranchChosen(index, position)
         return ev.BranchChosen(index, len(node.children) - 1)
     except Exception as error:
@@ -58,6 +58,13 @@ class _Asking:
         assert function is not None, "the graph asks only what the definition has"
         args, kwargs = function.arguments(Seen(self.state, self.index), None, None, self._resources)
         return function.function(*args, **kwargs)
+
+    def holds(self, predicate: Call) -> bool:
+        """A predicate's answer. Raises UsageError: AM2008."""
+        answer = self.call(predicate)
+        if isinstance(answer, Awaitable):  # and true, as every object is
+            raise unawaited(answer, predicate.where)
+        return bool(answer)
 
 
 def _listed(asking: _Asking) -> Event:

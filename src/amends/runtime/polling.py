@@ -6,6 +6,7 @@ due after a restart as before; a poll that fails is only a poll that has to be m
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Raw
@@ -17,7 +18,7 @@ from ..core.events import Event
 from ..errors import PayloadError
 from ..policies.durations import milliseconds
 from .executor import ACTION, COMPENSATION_POLL, POLLS, Call
-from .texts import error_text
+from .texts import error_text, unawaited
 
 if TYPE_CHECKING:
     from .actor import Actor
@@ -48,6 +49,8 @@ def polled(actor: Actor, call: Call, value: Any) -> Event:
     """What a poll returned: the result, or that it is not done."""
     index = call.node
     if call.op == COMPENSATION_POLL:
+        if isinstance(value, Awaitable):
+            return pending(actor, call, error=error_text(unawaited(value, _function(actor, call).where)))
         done = value is not None and value is not False
         return ev.CompensationSucceeded(index) if done else pending(actor, call)
     try:

@@ -5,9 +5,11 @@ Rules of this file: `error_text` never raises, whatever an author's exception do
 
 from __future__ import annotations
 
+import inspect
 import re
+from collections.abc import Awaitable
 
-from ..errors import NotFound, NotSent, Rejected
+from ..errors import NotFound, NotSent, Rejected, UsageError
 from ..limits import ERROR_CHARS_MAX
 from ..stores.base import Store
 from .views import when
@@ -43,4 +45,15 @@ async def not_there(store: Store, saga_id: str) -> NotFound:
         f"saga {saga_id} of {trace.name} is gone from {store.address}: it ended {trace.status} at {ended}, and was "
         f"pruned at {pruned}. A longer retention keeps sagas longer",
         code="AM3010",
+    )
+
+
+def unawaited(answer: Awaitable[object], where: str) -> UsageError:
+    """What a function did wrong that returned a coroutine as its answer: nobody would ever run it."""
+    if inspect.iscoroutine(answer):
+        answer.close()
+    return UsageError(
+        f"{where}: it returned a {type(answer).__name__}, which nobody awaits; make it an `async def` and await "
+        f"within, also where a decorator is wrapped around one",
+        code="AM2008",
     )
