@@ -253,6 +253,34 @@ async def test_a_body_that_commits_by_itself_is_refused_in_clear_words(bank):
     assert moves(bank) == []
 
 
+def closing_it(number: int, db: sqlite3.Connection) -> None:
+    with closing(db):
+        move(db, "work", 1)
+
+
+def unguarding_it(number: int, db: sqlite3.Connection) -> None:
+    move(db, "work", 1)
+    db.set_authorizer(None)
+    db.commit()
+
+
+def hurrying_it(number: int, db: sqlite3.Connection) -> None:
+    move(db, "work", 1)
+    db.set_progress_handler(None, 0)
+
+
+@pytest.mark.parametrize("work", [closing_it, unguarding_it, hurrying_it])
+@scene
+async def test_a_body_that_takes_the_connection_from_its_owner_fails_alone_and_the_store_goes_on(bank, work):
+    saga = one(work, retry=Retry(attempts=1))
+    async with bank.orchestrator(saga, transfers) as orchestrator:
+        with pytest.raises(SagaCompensated, match=r"AM2243.*leave out close\(\)"):
+            await (await orchestrator.start(saga, 1)).result()
+        assert moves(bank) == []
+        await (await orchestrator.start(transfers, Transfer())).result()
+    assert moves(bank) == [("ann", -10), ("bob", 10)]
+
+
 @scene
 async def test_rejects_and_rejected_are_refusals_and_are_not_retried(bank):
     ran = []

@@ -19,6 +19,7 @@ Rules of this file:
 Codes:
     AM2240  the body tried to end the transaction, or went on behind its end
     AM2241  the body attached another file
+    AM2243  the body tried to close the connection, or to take the guards off it
     AM6016  the file could not be opened once more for a body; it is tried again
 """
 
@@ -50,6 +51,23 @@ _ENDS = (
     "the transaction of an atomic step is ended by Amends, together with the step's frame: leave out commit(), "
     "rollback(), BEGIN, COMMIT, ROLLBACK, `with connection:` and executescript() (a savepoint is fine)"
 )
+_KEPT = (
+    "the connection of an atomic step is lent to it, with its guards: leave out close(), `with closing(connection)`, "
+    "set_authorizer() and set_progress_handler()"
+)
+
+
+class _Lent(sqlite3.Connection):
+    """The connection as a body has it: what would take it from its owner is refused."""
+
+    def close(self) -> None:
+        raise UsageError(_KEPT, code="AM2243")
+
+    def set_authorizer(self, *_: object, **__: object) -> None:
+        raise UsageError(_KEPT, code="AM2243")
+
+    def set_progress_handler(self, *_: object, **__: object) -> None:
+        raise UsageError(_KEPT, code="AM2243")
 
 
 class Undone(Exception):
@@ -84,14 +102,14 @@ class Bench:
             raise
         finally:
             if self._worn:
-                db.close()
+                sqlite3.Connection.close(db)
             else:
                 self._db = db
 
     def close(self) -> None:
         """Close the connection."""
         if self._db is not None:
-            self._db.close()
+            sqlite3.Connection.close(self._db)
 
     def run(self, db: sqlite3.Connection, body: Callable[[sqlite3.Connection], FrameRow], limit_ms: int) -> FrameRow:
         """The frame that the body made; its writes are in the open transaction.
@@ -114,7 +132,9 @@ class Bench:
     def _connected(self) -> sqlite3.Connection:
         # No cached statements: the authorizer is asked when a statement is prepared.
         try:
-            db = sqlite3.connect(self._path, timeout=self._busy_s, isolation_level=None, cached_statements=0)
+            db = sqlite3.connect(
+                self._path, timeout=self._busy_s, isolation_level=None, cached_statements=0, factory=_Lent
+            )
         except sqlite3.OperationalError as error:  # perhaps this process has too many files open
             raise StoreUnavailable(
                 f"{self._path} could not be opened for an atomic step: {error}. Nothing was written; it is tried again",
@@ -125,7 +145,7 @@ class Bench:
             db.execute("PRAGMA foreign_keys = ON")
             self._equip(db)
         except BaseException:
-            db.close()
+            sqlite3.Connection.close(db)
             raise
         return db
 
@@ -155,12 +175,12 @@ class _Watch:
         self.worn = False  # it left something on the connection
 
     def __enter__(self) -> None:
-        self._db.set_authorizer(self._allow)
-        self._db.set_progress_handler(self._too_late, _OPCODES_BETWEEN_LOOKS)
+        sqlite3.Connection.set_authorizer(self._db, self._allow)
+        sqlite3.Connection.set_progress_handler(self._db, self._too_late, _OPCODES_BETWEEN_LOOKS)
 
     def __exit__(self, *_: object) -> None:
-        self._db.set_progress_handler(None, 0)
-        self._db.set_authorizer(None)
+        sqlite3.Connection.set_progress_handler(self._db, None, 0)
+        sqlite3.Connection.set_authorizer(self._db, None)
 
     def check(self) -> None:
         """Whether all is as it should be behind the body."""
