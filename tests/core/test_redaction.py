@@ -13,7 +13,7 @@ import pydantic
 import pytest
 from pydantic import SecretBytes, SecretStr
 
-from amends import Redacted, Saga, parallel, step, wait_for
+from amends import Redacted, Saga, each, parallel, step, wait_for
 from amends.core.annotations import text
 from amends.core.codec import Codec
 from amends.core.redaction import decode_redactions, encode_redactions, marked_at, paths_in, redact
@@ -229,3 +229,27 @@ def test_no_message_quotes_a_marked_value(declared, expected):
     with pytest.raises(PayloadError) as refused:
         Codec(declared).encode(wrong)
     assert "canary" not in "".join(traceback.format_exception(refused.value))
+
+
+def marked_texts(order: Order) -> list[Secret]: ...
+def marked_list(order: Order) -> Annotated[list[str], Redacted] | None: ...
+def marked_cards(order: Order) -> "Annotated[tuple[Card, ...] | None, 'a note']": ...
+def nested(order: Order) -> list[list[Secret]]: ...
+
+
+@pytest.mark.parametrize(
+    ("items", "paths"),
+    [(marked_texts, ((),)), (marked_list, ((),)), (marked_cards, (("number",),)), (nested, (("*",),))],
+)
+def test_a_mark_in_what_gives_the_items_of_an_each_marks_the_items_that_are_stored(items, paths):
+    @step
+    async def look(order: Order) -> None: ...
+
+    assert Saga("marked", each(items, look)).redactions["each#1#given"] == paths
+
+
+def test_an_item_type_that_is_said_besides_takes_no_mark_away():
+    @step
+    async def look(order: Order) -> None: ...
+
+    assert Saga("marked", each(marked_texts, look, item=str)).redactions["each#1#given"] == ((),)

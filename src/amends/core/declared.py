@@ -6,15 +6,16 @@ Rule of this file: what is declared wins, what is annotated is believed, and wha
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, get_args, get_origin
+from typing import Annotated, Any, get_args
 
 from ..errors import DefinitionError
-from .annotations import Annotation, bare, same_kind, text
+from .annotations import NONE, UNIONS, Annotation, bare, origin_of, same_kind, text
 from .atomic import is_connection
 from .context import Context
 from .flatten import Tree
 from .functions import Function
 from .nodes import Called, Each
+from .redaction import WHOLE, Redacted, paths_in
 from .refusals import Refusals
 from .steps import Step
 
@@ -58,11 +59,14 @@ def item_type(each: Each, names: Mapping[str, Any], where: str) -> Annotation:
     Raises:
         DefinitionError: AM1208; AM1214, the two contradict each other.
     """
-    declared = bare(each.items.returns(names, f"{where}, its items"))
-    origin: Any = get_origin(declared)
+    returned = each.items.returns(names, f"{where}, its items")
+    declared = _outermost(returned)
+    origin: Any = origin_of(declared)
     arguments = get_args(declared)
     fixed = origin is tuple and arguments[1:] != (Ellipsis,)  # one of a fixed form is no list of one type
     found = arguments[0] if arguments and origin in _SEQUENCES and not fixed else Any
+    if paths_in(returned) == WHOLE:  # a mark of the list is one of each item, and items are what is stored
+        found = Annotated[found, Redacted]
     if each.item is None:
         return found
     if not same_kind(bare(found), bare(each.item)):
@@ -70,7 +74,17 @@ def item_type(each: Each, names: Mapping[str, Any], where: str) -> Annotation:
             f"{where}: item={text(each.item)}, but its items are {text(found)}, as their function says; drop item=",
             code="AM1214",
         )
-    return each.item
+    return each.item if paths_in(each.item) or not paths_in(found) else found
+
+
+def _outermost(annotation: Annotation) -> Annotation:
+    """`annotation` without `Annotated` and None around it; what stands inside keeps its marks."""
+    origin = origin_of(annotation)
+    arguments = get_args(annotation)
+    if origin is Annotated:
+        return _outermost(arguments[0])
+    kept = [argument for argument in arguments if argument is not NONE] if origin in UNIONS else []
+    return _outermost(kept[0]) if len(kept) == 1 else annotation
 
 
 def check_resources(resources: tuple[type, ...], input_bare: Annotation, where: str) -> None:
