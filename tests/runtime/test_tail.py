@@ -38,6 +38,14 @@ def events_of(rows):
     return [(row.saga_id, row.seq, type(event).__name__) for row in rows for event in ev.decode_frame(row.body).events]
 
 
+@step
+async def say(name: str) -> str:
+    return f"hello {name}"
+
+
+greet = Saga("greet", say)
+
+
 def seen(entries):
     return [(each.saga_id, each.entry.seq, each.entry.event) for each in entries]
 
@@ -183,5 +191,16 @@ def test_an_orchestrator_tells_the_last_events_and_goes_on_after_a_position():
             assert {each.name for each in await collected(orchestrator.tail("name:order", after=0))} == {"order"}
             with pytest.raises(FilterError):
                 orchestrator.tail("status:nonsense")
+
+    asyncio.run(main())
+
+
+def test_a_position_beyond_every_journal_is_its_end_and_one_before_it_its_beginning(tmp_path):
+    async def main():
+        async with Orchestrator(f"sqlite:///{tmp_path}/tail.db", sagas=[greet]) as orchestrator:
+            await (await orchestrator.start(greet, "ann")).result()
+            assert await collected(orchestrator.tail(after=10**30)) == []
+            everything = await collected(orchestrator.tail(after=0))
+            assert everything and await collected(orchestrator.tail(after=-(10**30))) == everything
 
     asyncio.run(main())

@@ -73,7 +73,7 @@ class Tail:
                 yield entry
             if not follow:
                 return
-        async for entry in self.after(after, follow=follow):
+        async for entry in self.after(max(0, min(after, POSITION_END)), follow=follow):
             yield entry
 
     async def last(self, count: int) -> tuple[list[TailEntry], int]:
