@@ -17,6 +17,7 @@ ERRORS_KEPT = 100  # error lines a saga's state and exceptions show; the journal
 REASON_CHARS_MAX = 1_000  # an operator's reason, an actor's name
 FAILED_KEPT = 100  # failed steps that a saga's line in a list names; the journal keeps every one
 SIGNALS_PENDING_MAX = 1_000  # signals one saga keeps that no wait has consumed
+TIME_MS_MAX = 253_402_300_799_999  # of a frame: the year 9999, the last that a date can show
 DURATION_MS_MAX = 10 * 365 * 24 * 3_600_000  # ten years
 ATTEMPTS_MAX = 1_000_000  # of one `Retry`
 DEATHS_MAX = 100  # consecutive process deaths during one step before it is poison

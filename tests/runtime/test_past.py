@@ -7,9 +7,10 @@ import pytest
 
 from amends import Orchestrator, Rejected, Retry, Saga, step
 from amends.core.events import decode_frame
-from amends.errors import NotFound, UsageError
+from amends.errors import NotFound, StoreUnusable, UsageError
 from amends.runtime.reading import Reader
 from amends.runtime.views import when
+from amends.stores.base import FrameRow
 from amends.stores.memory import MemoryStore
 from tests.simulated import prefixes, simulated
 
@@ -105,5 +106,32 @@ def test_a_moment_that_is_none_is_refused_in_words_that_fit():
                     await orchestrator.get(saga.id, at=seq)
             with pytest.raises(UsageError, match="AM2026.*no time zone"):
                 await orchestrator.get(saga.id, at=began.replace(tzinfo=None))
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'[1,1795652576619,[["a",999]]]',
+        b'[1,1795652576619,[["ok",999,"x"]]]',
+        b'[1,1795652576619,[["a",1],["a",1]]]',
+        b"[1,100000000000000000,[]]",
+        b"[1,-1,[]]",
+    ],
+)
+def test_a_journal_that_does_not_follow_from_itself_is_refused_with_the_number_of_its_frame(body):
+    async def main():
+        store = MemoryStore()
+        saga = Saga("looked_at", step(read_only=True, name="look")(lambda order: None), input=dict)
+        async with Orchestrator(store, sagas=[saga]) as orchestrator:
+            handle = await orchestrator.start(saga, {})
+            await handle.result()
+            saga_id, journal = handle.id, store._journal[handle.id]
+            wrong = FrameRow(saga_id, len(journal) + 1, body)
+            journal.append(wrong)
+            for look in (orchestrator.get, orchestrator.history, orchestrator.why, orchestrator.export):
+                with pytest.raises(StoreUnusable, match=f"AM6041.*frame {wrong.seq}: "):
+                    await look(saga_id)
 
     asyncio.run(main())

@@ -18,6 +18,8 @@ from typing import Union
 import msgspec
 from msgspec import Raw, Struct
 
+from ..limits import TIME_MS_MAX
+
 WIRE_VERSION = 1
 NOTHING = Raw(b"null")
 
@@ -536,6 +538,8 @@ def decode_frame(body: bytes) -> Frame:
         raise ValueError(_why_undecodable(body, error)) from error
     if frame.version > WIRE_VERSION:
         raise ValueError(f"the frame has wire version {frame.version}; this release reads up to {WIRE_VERSION}")
+    if not 0 <= frame.at <= TIME_MS_MAX:
+        raise ValueError(f"the frame is damaged: its time is {frame.at}, in milliseconds")
     return frame
 
 

@@ -37,7 +37,7 @@ Held, AM400x
 Store, AM60xx (those of one backend stand there)
     AM6020  the committer broke: a defect
     AM6040  a journal does not begin with a start
-    AM6041  a frame is damaged, or written by a newer release
+    AM6041  a frame is damaged, does not follow from those before it, or was written by a newer release
 
 Rule of this file: that of `core/codes.py`. A code is given out once.
 """

@@ -12,7 +12,7 @@ structure stored with it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -74,8 +74,8 @@ class Reader:
         """
         frames = _decode(saga_id, await self.rows(saga_id))
         state = SagaState((await self._definition(frames[0][1], saga_id))[0])
-        for _, frame in frames:
-            fold_frame(state, open_frame(self._sealing, saga_id, frame))
+        for seq, frame in frames:
+            _fold_on(state, saga_id, seq, open_frame(self._sealing, saga_id, frame))
         return state
 
     async def view(self, saga_id: str, at: Moment = None) -> SagaView:
@@ -112,9 +112,9 @@ class Reader:
         state = SagaState(graph)
         seen = []
         for seq, stored in frames:
-            frame = veiled(stored, saga_id, graph, state.path_of, redactions, self._sealing)
+            frame = veiled(stored, saga_id, graph, _paths_of(state, saga_id, seq), redactions, self._sealing)
             seen.append((seq, frame))
-            fold_frame(state, frame)
+            _fold_on(state, saga_id, seq, frame)
         return state, seen
 
     async def _definition(self, first: Frame, saga_id: str) -> tuple[Graph, Redactions]:
@@ -192,6 +192,29 @@ def _until(at: Moment, saga_id: str, frames: list[tuple[int, Frame]]) -> list[tu
             code="AM3008",
         )
     return frames[:at]
+
+
+def _fold_on(state: SagaState, saga_id: str, seq: int, frame: Frame) -> None:
+    try:
+        fold_frame(state, frame)
+    except Exception as error:  # whatever an event may say that the state does not have
+        raise _unfoldable(saga_id, seq, error) from error
+
+
+def _paths_of(state: SagaState, saga_id: str, seq: int) -> Callable[[int], str]:
+    def path_of(slot: int) -> str:
+        try:
+            return state.path_of(slot)
+        except LookupError as error:
+            raise _unfoldable(saga_id, seq, error) from error
+
+    return path_of
+
+
+def _unfoldable(saga_id: str, seq: int, error: Exception) -> StoreUnusable:
+    return StoreUnusable(
+        f"saga {saga_id}, frame {seq}: it does not follow from those before it: {error}", code="AM6041"
+    )
 
 
 def _decode(saga_id: str, rows: list[FrameRow]) -> list[tuple[int, Frame]]:
