@@ -393,3 +393,11 @@ def test_bytes_of_a_bundle(tmp_path, monkeypatch):
     assert subjects._bytes(str(file)) == b"x" * 10
     file.write_bytes(b"x" * 11)
     refused(UsageError, "AM2552", lambda: subjects._bytes(str(file)))
+
+
+def test_the_time_of_a_frame():
+    assert ev.decode_frame(ev.encode_frame(limits.TIME_MS_MAX, [])).at == limits.TIME_MS_MAX
+    assert ev.decode_frame(ev.encode_frame(0, [])).at == 0
+    for at in (limits.TIME_MS_MAX + 1, -1):
+        with pytest.raises(ValueError, match=f"its time is {at}"):
+            ev.decode_frame(ev.encode_frame(at, []))
