@@ -270,8 +270,14 @@ def test_what_is_no_bell_is_left_alone(database, run, tmp_path):
         (tmp_path / "target").write_text("not a bell")
         os.mkfifo(directory / "work-closed")
         (directory / "work-closed").chmod(0)
+        os.mkfifo(tmp_path / "elsewhere")
+        elsewhere = os.open(tmp_path / "elsewhere", os.O_RDWR | os.O_NONBLOCK)
+        (directory / "work-linked").symlink_to(tmp_path / "elsewhere")
         belfry.ring("work")
         assert await bell.wait(LONG_S)
+        with pytest.raises(BlockingIOError):  # nothing was written where a link leads
+            os.read(elsewhere, 1)
+        os.close(elsewhere)
         assert (directory / "work-notes").read_text() == "mine"
         assert (tmp_path / "target").read_text() == "not a bell"
         assert (directory / "work-folder").is_dir()
