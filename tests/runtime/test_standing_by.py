@@ -16,9 +16,13 @@ from dataclasses import dataclass
 import pytest
 
 from amends import Conflict, NotFound, Rejected, Saga, SagaCompensated, UsageError, sleep, step, wait_for
+from amends.core import events as ev
 from amends.errors import StoreFailed, StoreUnavailable
 from amends.runtime import intake, lease, watch
+from amends.stores.base import Batch
 from amends.stores.memory import MemoryStore
+from amends.testing.journals import saga_frames
+from amends.testing.store_stage import leading
 from tests.runtime.stage import FaultyStore, Ground, scene, until
 
 HOUR_S = 3_600.0
@@ -301,3 +305,16 @@ async def test_a_store_that_fails_under_one_that_stands_by_is_told_of(file_groun
         await until(lambda: told)
         assert told == ["store.failed"]
         assert orchestrator.failed is not None
+
+
+@scene
+async def test_what_landed_between_a_look_and_the_wait_for_more_is_seen(told_only):
+    store = MemoryStore()
+    await store.open()
+    await store.commit(await leading(store), Batch(1, frames=saga_frames("a", [ev.Began()], [ev.Completed()])))
+    seeing = watch.Watch(store)
+    await asyncio.wait_for(seeing.saga("a", 1), 5)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(seeing.saga("a", 3), 0.05)
+    await seeing.stop()
+    store.close()
