@@ -155,6 +155,18 @@ class PruneSuite(StoreStage):
 
         self.run(tmp_path, body)
 
+    def test_a_key_that_another_saga_has_is_never_forgotten_with_a_trace(self, tmp_path: Path) -> None:
+        async def body(store: Store) -> None:
+            lease = await leading(store)
+            await store.start(FrameRow("holder", 1, b""), KeyRow("trip", "k", "holder", "h"))
+            await store.commit(lease, Batch(1, frames=ended("other", key="k")))
+            await store.count(EVERYTHING)
+            assert await store.prune(["other"], now=NOW) == 1
+            assert await store.forget(pruned_before=NOW + 1, posted_before=0, limit=10) == 1
+            assert await store.key("trip", "k") == KeyRow("trip", "k", "holder", "h")
+
+        self.run(tmp_path, body)
+
     def test_answered_commands_are_forgotten_and_no_id_is_given_out_twice(self, tmp_path: Path) -> None:
         async def body(store: Store) -> None:
             lease = await leading(store)
