@@ -196,13 +196,12 @@ class Intake:
 
     async def _take_in(self) -> bool:
         """What other processes wrote: new sagas, and commands; whether there was anything."""
-        found = False
-        while await self._page(due_from=0, due_before=1):
-            found = True
-        while more := await self._commands():
-            found = True
-            if more < _PAGE:
-                break
+        found, more = False, True
+        while more:  # by turns: beside busy starters there is always another page of sagas
+            sagas = await self._page(due_from=0, due_before=1)
+            commands = await self._commands()
+            more = sagas or commands >= _PAGE
+            found = found or more or commands > 0
         return found
 
     async def _commands(self) -> int:
