@@ -21,6 +21,16 @@ from amends.stores.sqlite.sql import Migration, migrations
 from tests.cli.journals import completed, requires_manual, write
 
 
+@pytest.fixture(autouse=True)
+def sound_machine(tmp_path_factory, monkeypatch):
+    """A disk as it should be: where these tests run it may be a container's, or full."""
+    mounts = tmp_path_factory.mktemp("machine") / "mountinfo"
+    mounts.write_text("22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw\n")
+    monkeypatch.setattr(machine_checks, "MOUNTS", mounts)
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(0, 0, 1 << 40))
+
+
 @pytest.fixture
 def store(place):
     write(place / "amends.db", completed())
