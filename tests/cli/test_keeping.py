@@ -119,6 +119,12 @@ def test_a_pruning_that_cannot_be_is_refused(three, call, words, code):
     assert len(ids(call)) == 3
 
 
+def test_a_worker_prunes_what_it_is_told_to_keep_no_longer(three, call):
+    with processes.worker("--retention", "1h", "--key-retention", "0s"):
+        processes.until(lambda: ids(call) == ["01MANUAL"])
+    assert call("worker", "--app", "cli_app:sagas", "--retention", "soon").code == 2
+
+
 # --- migrate -------------------------------------------------------------------------------------
 
 OURS = [f"{each.number:04d}_{each.kind}_{each.name}.sql" for each in migrations()]

@@ -118,6 +118,8 @@ def worker(
     log_level: Literal["debug", "info", "warning", "error"] = "info",
     concurrency: int = 1_000,
     grace: str = "10s",
+    retention: Annotated[str | None, Parameter(show_default=False)] = None,
+    key_retention: str = "30d",
     common: Common = COMMON,
 ) -> int:
     """Run the sagas of --app until SIGINT or SIGTERM.
@@ -127,10 +129,13 @@ def worker(
         log_level: What is logged to standard error.
         concurrency: Calls of actions, compensations and probes at a time.
         grace: How long running calls may go on at shutdown.
+        retention: Prune sagas this long after their end, such as 30d; without it they are kept.
+        key_retention: How much longer their start keys are kept, and what became of them.
     """
     from .running import work
 
-    return work(common, until_idle=until_idle, level=log_level, settings={"concurrency": concurrency, "grace": grace})
+    settings = {"concurrency": concurrency, "grace": grace, "retention": retention, "key_retention": key_retention}
+    return work(common, until_idle=until_idle, level=log_level, settings=settings)
 
 
 @app.command(group=RUN)
