@@ -22,7 +22,7 @@ from .places import Block
 from .state import IllegalTransition, SagaState, Slot
 from .transitions import SAGA_TRANSITIONS, StepStatus
 from .verbs import callable_again
-from .walk import begin_undo, done, enter, fail, forget, give_up, list_items, undo_alternatives, undone
+from .walk import begin_undo, done, enter, fail, forget, give_up, leave, list_items, undo_alternatives, undone
 
 _S = StepStatus
 
@@ -33,7 +33,7 @@ def fold(state: SagaState, event: Event) -> SagaState:
     if state.back:
         if not state.undoing and not state.active:
             begin_undo(state)
-    elif state.leaving:
+    elif state.quiet:
         undo_alternatives(state)
     return state
 
@@ -91,6 +91,7 @@ def _turned_back(state: SagaState, event: ev.TurnedBack) -> None:
     for index, slot in enumerate(state.slots):
         if slot is not None:
             give_up(state, index, slot)
+    state.quiet = ()
 
 
 def _ended(state: SagaState, event: Event) -> None:
@@ -208,7 +209,7 @@ def _alternative_failed(state: SagaState, event: ev.AlternativeFailed) -> None:
     slot.given_up = (*slot.given_up, event)
     slot.error = f"{state.path_of(event.step)}: {event.message}" if event.message else state.path_of(event.step)
     forget(state, event.node)
-    state.leaving = {**state.leaving, event.node: None}
+    leave(state, event.node)
     for index in state.subtree(_child(state, event.node, slot.cursor)):
         below = state.slots[index]
         if below is not None:
@@ -338,6 +339,8 @@ def _resolved(state: SagaState, event: ev.Resolved) -> None:
 
 def _skipped(state: SagaState, event: ev.Skipped) -> None:
     slot = state.slot(event.node)
+    if slot.status is _S.ACCEPTED:  # left out, and it may take effect all the same: it is listed
+        slot.unknown = not state.nodes[event.node].read_only
     state.move(event.node, slot, "Skipped")
     state.skips += 1
     if state.back:

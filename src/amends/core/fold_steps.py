@@ -156,12 +156,6 @@ def _step_parked(state: SagaState, event: ev.StepParked) -> None:
     if event.message:
         slot.error = event.message
         state.errors.append(f"{state.path_of(index)}: {event.message}")
-    if node.follow_up:
-        # A follow-up cannot change the end, so it is never parked: it failed, and the next one runs.
-        state.move(index, slot, "StepParked:follow_up")
-        state.followup_failed = True
-        done(state, index)
-        return
     if slot.status is _S.ACCEPTED:
         slot.unknown = not node.read_only
     elif slot.status is _S.RUNNING:
@@ -171,6 +165,12 @@ def _step_parked(state: SagaState, event: ev.StepParked) -> None:
             slot.first_at = 0  # and so its key was never used
         elif slot.poll_until:  # nor could what was accepted be asked about
             slot.unknown = not node.read_only
+    if node.follow_up:
+        # A follow-up cannot change the end, so it is never parked: it failed, and the next one runs.
+        state.move(index, slot, "StepParked:follow_up")
+        state.followup_failed = True
+        done(state, index)
+        return
     state.move(index, slot, "StepParked")
     slot.reason = event.reason
     if state.turned(index):

@@ -96,6 +96,7 @@ class SagaState:
     blocks: Sequence[Block] = ()  # of each EACH whose items are known
     alternatives: Mapping[int, AlternativeFailed] = _NONE  # FIRST_OFs that are about to give up an alternative
     leaving: Mapping[int, None] = _NONE  # FIRST_OFs that undo what an alternative did
+    quiet: Sequence[int] = ()  # of these, those in which nothing moves any more, to be looked at next
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
@@ -281,6 +282,8 @@ class SagaState:
             scope = self.slot(around)
             scope.active += active
             scope.stuck += stuck
+            if not scope.active and scope.status is _S.UNDOING:
+                self.quiet = (*self.quiet, around)
 
 
 def giver_of(state: SagaState) -> int:

@@ -135,8 +135,9 @@ def fail(state: SagaState, index: int, slot: Slot, cause: str) -> None:
     for around in state.around(index):
         if state.slot(around).cursor + 1 < len(state.nodes[around].children):
             if around not in state.alternatives:
-                failed = AlternativeFailed(around, cause, index, slot.error)
-                state.alternatives = {**state.alternatives, around: failed}
+                if not isinstance(state.alternatives, dict):
+                    state.alternatives = {}
+                state.alternatives[around] = AlternativeFailed(around, cause, index, slot.error)
             return
     if state.cancelling:
         cause = "cancelled"
@@ -164,8 +165,18 @@ def give_up(state: SagaState, index: int, slot: Slot) -> None:
 
 def forget(state: SagaState, index: int) -> None:
     """A FIRST_OF has nothing to give up any more."""
-    state.alternatives = {each: failed for each, failed in state.alternatives.items() if each != index}
-    state.leaving = {each: None for each in state.leaving if each != index}
+    if isinstance(state.alternatives, dict):
+        state.alternatives.pop(index, None)
+    if isinstance(state.leaving, dict):
+        state.leaving.pop(index, None)
+
+
+def leave(state: SagaState, index: int) -> None:
+    """A FIRST_OF gave up an alternative: what that did is to be undone."""
+    if not isinstance(state.leaving, dict):
+        state.leaving = {}
+    state.leaving[index] = None
+    state.quiet = (*state.quiet, index)
 
 
 def begin_undo(state: SagaState) -> None:
@@ -176,13 +187,18 @@ def begin_undo(state: SagaState) -> None:
 
 
 def undo_alternatives(state: SagaState) -> None:
-    """Start the walk backward in each alternative that was given up, and in which nothing runs any more."""
-    for index in list(state.leaving):
-        slot = state.slot(index)
-        if slot.status is _S.UNDOING and not slot.active and not slot.undone:
-            slot.undone = True  # that is: the walk has begun
-            if undo(state, _alternative(state, index, slot)):
-                state.move(index, slot, "alternative_undone")
+    """Start the walk backward in each alternative that was given up and in which nothing runs any more, or end it.
+
+    The walk is over when nothing moves: also nothing that was owed and that a person had called again.
+    """
+    while state.quiet:
+        quiet, state.quiet = state.quiet, ()
+        for index in quiet:
+            slot = state.slot(index)
+            if slot.status is _S.UNDOING and not slot.active:
+                begun, slot.undone = slot.undone, True
+                if begun or undo(state, _alternative(state, index, slot)):
+                    state.move(index, slot, "alternative_undone")
 
 
 def _alternative(state: SagaState, index: int, slot: Slot) -> int:
@@ -278,12 +294,8 @@ def undone(state: SagaState, index: int) -> None:
                 slot.remaining -= 1
                 if slot.remaining:
                     return
-            elif parent.kind is Kind.FIRST_OF:
-                if slot.status is _S.UNDOING:
-                    state.move(above, slot, "alternative_undone")
-                    return
-                if not _walks_on(state, above):
-                    return  # what is around it turned back meanwhile; the walk that begins there comes by here
+            elif parent.kind is Kind.FIRST_OF and (slot.status is _S.UNDOING or not _walks_on(state, above)):
+                return  # at its end; or what is around it turned back meanwhile, and the walk there comes by here
         index = above
 
 

@@ -369,6 +369,16 @@ class TestVerbs:
         run = long().x.rejected().b.undo_fails().retry()
         assert run.calls == ["undo b"] and run.status == "running"
 
+    def test_the_next_one_waits_for_an_owed_undo_that_a_person_had_called_again(self):
+        """Found by the enumerator: the next one began when the walk was at its end, beside the undo that still ran."""
+        run = long().x.rejected().b.undo_refused().retry()
+        assert run.calls == ["undo b"] and run.a.undone().calls == [] and run.y.status == "pending"
+        assert run.b.undone().calls == ["y"] and run.status == "running"
+
+    def test_if_that_fails_again_the_saga_turns_back(self):
+        run = long().x.rejected().b.undo_refused().retry().a.undone().b.undo_refused()
+        assert run.status == "compensating" and run.calls == ["undo z"] and run.y.status == "pending"
+
     def test_a_step_of_an_alternative_that_is_over_has_nothing_to_resolve(self):
         with pytest.raises(Conflict, match="nothing to resolve going forward"):
             two().a.raises_again().a.undone().a.resolve("done")
