@@ -132,8 +132,16 @@ def test_even_troubles_are_not_told_without_end():
     assert names(items(*["owed"] * 1_000))[-2:] == ["hold[19]", "980× hold[]"]
 
 
+def test_items_that_ended_for_the_same_reason_share_a_row_and_another_reason_has_its_own():
+    turned = [replace(step, error="the saga turned back") for step in items(*["failed"] * 30)]
+    many = [replace(turned[0], path="hold[30]", status="rejected", error="sold out"), *turned]
+    assert names(many) == ["hold[30]", "30× hold[]"]
+    several = [replace(step, error=f"error {number % 2}") for number, step in enumerate(items(*["failed"] * 10))]
+    assert names(several) == ["5× hold[]", "5× hold[]"]
+
+
 def test_steps_of_one_item_are_told_apart_by_their_node():
-    ours, theirs = items(*["succeeded"] * 9, path="a"), items(*["failed"] * 9, path="b")
+    ours, theirs = items(*["succeeded"] * 9, path="a"), items(*["owed"] * 9, path="b")
     pairs = [step for pair in zip(ours, theirs, strict=True) for step in pair]
     assert names(pairs) == ["9× a[]", *(f"b[{number}]" for number in range(9))]
 

@@ -1,6 +1,7 @@
 """Which rows a timeline has: a step each, but for what would drown the rest.
 
-    items of `each`    more than ITEMS_MAX of one node that are well share a row; those in trouble have their own
+    items of `each`    more than ITEMS_MAX of one node that are well share a row, by their status; so do those that
+                       came to an end for the same reason; those that wait for a person have their own
     not reached        a long run of steps that the saga never came to is one row
 
 Rules of this file: pure. No step is left out: each is in exactly one row.
@@ -21,6 +22,7 @@ TROUBLES_MAX = 20  # rows of one node's items in trouble; the rest share one
 AHEAD_MAX = 8  # steps in a row that a running saga has not reached; those of one that ended: LEFT_MAX
 LEFT_MAX = 3
 _ITEM = re.compile(r"\[\d+\]")
+_ENDED = frozenset({S.REJECTED, S.FAILED, S.PASSED, S.TIMED_OUT})
 _WELL = frozenset({S.PENDING, S.READY, S.RUNNING, S.SUCCEEDED, S.COMPENSATED, S.UNDO_READY, S.COMPENSATING, S.DROPPED})
 
 
@@ -61,11 +63,21 @@ def _by_node(steps: Sequence[StepView]) -> Iterable[tuple[str, list[StepView]]]:
 def _items(steps: list[StepView]) -> list[Row]:
     """The items of one node: those that are well by their status, then those in trouble."""
     well = [step for step in steps if step.status in _WELL]
-    troubled = [step for step in steps if step.status not in _WELL]
     rows = [_several(_of(well, status)) for status in dict.fromkeys(step.status for step in well)]
-    rows += [Row(step.path, (step,)) for step in troubled[:TROUBLES_MAX]]
-    more = troubled[TROUBLES_MAX:]
+    troubled = _troubled(steps)
+    rows += troubled[:TROUBLES_MAX]
+    more = [step for row in troubled[TROUBLES_MAX:] for step in row.steps]
     return rows + [_several(_of(more, status)) for status in dict.fromkeys(step.status for step in more)]
+
+
+def _troubled(steps: list[StepView]) -> list[Row]:
+    """Those in trouble: one each, but for those that ended alike, of which one is told."""
+    alike: dict[object, list[StepView]] = {}
+    for step in steps:
+        if step.status not in _WELL:
+            ended = step.status in _ENDED
+            alike.setdefault((step.status, step.error) if ended else step.path, []).append(step)
+    return [_several(tuple(several)) for several in alike.values()]
 
 
 def _of(steps: list[StepView], status: str) -> tuple[StepView, ...]:
