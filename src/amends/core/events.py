@@ -394,7 +394,7 @@ class AlternativeFailed(Event, frozen=True, tag="alt-no"):
 
 
 class FirstOfFailed(Event, frozen=True, tag="alt-end"):
-    """No alternative is left, or what the last one did cannot be undone: the FIRST_OF fails as a whole."""
+    """What the last alternative did cannot be undone (or none is left): the FIRST_OF fails as a whole."""
 
     node: int
 

@@ -60,7 +60,7 @@ notice has `event`, `at` (milliseconds since the epoch) and, where it is about a
     call.entered                              step: a called saga's nodes begin
     alternative.started                       step [position]: a first_of tries one
     alternative.failed                        step [cause, step]: it is undone before the next is tried
-    first_of.failed                           step: no alternative is left
+    first_of.failed                           step: what an alternative did is not undone
     wait.started                              step [due]
     wait.satisfied             the wait       step
     wait.timed_out             the wait       step

@@ -240,7 +240,7 @@ class Words(Mapping[str, str]):
         details, story = self._entry.details, self._story
         match self.event:
             case "TurnedBack" if story.last(("FirstOfFailed",), self._place, self._entry.step) and self._entry.step:
-                return "out of alternatives"
+                return "out of an alternative"
             case "TurnedBack":
                 at_the_pivot = details["cause"] == "cancelled" and self._entry.step
                 return f"{details['cause']}{' at the pivot' if at_the_pivot else ''}"

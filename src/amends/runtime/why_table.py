@@ -54,7 +54,9 @@ TABLE: dict[str, Row] = {
     "TurnedBack:unknown": Row("it turned back", "the outcome of {step} stayed unknown", ("StepUnknown",)),
     "TurnedBack:timeout": Row("it turned back", "the signal {step} did not come in time", ("WaitTimedOut",)),
     "TurnedBack:deadline": Row("it turned back", "its deadline passed", ("saga:DeadlinePassed", "StepParked")),
-    "TurnedBack:out of alternatives": Row("it turned back", "{step} had no alternative left", ("FirstOfFailed",)),
+    "TurnedBack:out of an alternative": Row(
+        "it turned back", "what was done in an alternative of {step} is not undone", ("FirstOfFailed",)
+    ),
     "TurnedBack:cancelled at the pivot": Row(
         "it turned back", "it was cancelled, and {step} had no effect{said}", ("saga:CancelRequested",)
     ),
@@ -78,7 +80,7 @@ TABLE: dict[str, Row] = {
     "ProbeFound": Row("{step} had taken effect", "its probe found it, after {attempts}"),
     "FirstOfFailed": Row(
         "{step} was given up",
-        "no alternative is left, or what was done in one cannot be undone",
+        "another alternative beside what is not undone could take effect twice",
         ("alternatives",),
     ),
     "AlternativeFailed": Row("an alternative of {step} was given up", "of {failed}: {cause}", ("failed",)),
