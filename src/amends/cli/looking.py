@@ -29,6 +29,7 @@ from .subjects import looking_at
 from .words import SAGA_ICONS, UNSEEN, iso, safe, since, style_of, word_of
 
 _NOTHING: tuple[object, ...] = ("", None, [], {}, False)  # details that say nothing
+_VALUES = frozenset({"input", "result", "payload", "token", "branch", "position"})  # of which a zero says something
 _VALUE_CHARS_MAX = 60  # of one detail in a history's table; JSON has the whole
 
 
@@ -236,8 +237,12 @@ def _history_row(entry: HistoryEntry) -> list[Text]:
 
 def details_of(record: records.Record) -> str:
     """What an event says beside its step, in one line; what says nothing is left out."""
-    said = ((name, value) for name, value in record["details"].items() if value not in _NOTHING)
+    said = ((name, value) for name, value in record["details"].items() if _says(name, value))
     return " ".join(f"{name}={_short(value)}" for name, value in said)
+
+
+def _says(name: str, value: object) -> bool:
+    return value is not None if name in _VALUES else value not in _NOTHING
 
 
 def _short(value: object) -> str:

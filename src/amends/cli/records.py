@@ -38,7 +38,7 @@ from .remedies import Remedy
 from .words import iso
 
 Record = dict[str, Any]
-_TIMES = frozenset({"due", "deadline"})  # fields of events that hold milliseconds since the epoch
+_TIMES = frozenset({"due", "deadline", "until"})  # fields of events that hold milliseconds since the epoch
 
 
 def saga(view: SagaView) -> Record:
