@@ -33,11 +33,13 @@ from amends import (
     SyncHandle,
     SyncOrchestrator,
     UsageError,
+    start_in_transaction,
     step,
     wait_for,
 )
 from amends.runtime.handle import Handle
 from amends.stores.memory import MemoryStore
+from amends.stores.sqlite import SQLiteStore, forking
 
 ROOT = Path(__file__).parents[2]
 LIMIT_S = 20
@@ -101,7 +103,7 @@ def test_it_has_every_public_name_of_the_async_orchestrator_with_the_same_parame
 
 
 def test_a_sync_handle_has_every_public_name_of_a_handle_and_a_timeout_besides():
-    assert public(SyncHandle).keys() == public(Handle).keys() - {"belongs_to"}
+    assert public(SyncHandle).keys() == public(Handle).keys()
     assert [parameter.name for parameter in parameters(SyncHandle.result)] == ["self", "timeout"]
 
 
@@ -342,7 +344,7 @@ from tests.runtime.test_sync import Order, note, orders, waiting
 def make(**more):
     return SyncOrchestrator("sqlite:///{path}", sagas=[orders, waiting], poll="5ms", **more)
 def say(*words):
-    print(*words, flush=True)
+    os.write(1, (" ".join(map(str, words)) + "\\n").encode())  # in one piece, whoever else writes
 """
     return subprocess.Popen(
         [sys.executable, "-W", "error", "-c", head + text],
@@ -385,45 +387,61 @@ except KeyboardInterrupt:
     assert (out, err) == ("interrupted running\n9\n", "")
 
 
-@pytest.mark.skip(
-    reason="KNOWN DEFECT: a child forked off an open SyncOrchestrator hangs in some runs (2 of 4 under load)"
-)
-def test_a_process_that_was_forked_off_opens_its_own_and_the_parents_goes_on(path):
+FORKS = pytest.mark.skipif(not hasattr(os, "fork"), reason="THIS SYSTEM DOES NOT FORK: the test of forking was not run")
+
+
+@FORKS
+def test_a_process_that_was_forked_off_an_open_one_is_refused_and_the_parents_goes_on(path):
     text = """
+from amends import UsageError
 orchestrator = make()
 first = orchestrator.start(orders, Order(1))
 say(first.result(timeout=10))
 child = os.fork()
 if child == 0:
-    second = orchestrator.start(orders, Order(2))
-    say("child", orchestrator.leading, first.result(timeout=10), second.result(timeout=10))
+    for attempt in (
+        lambda: orchestrator.start(orders, Order(2)),  # the one that was open
+        lambda: first.result(timeout=10),
+        lambda: make().start(orders, Order(2)),  # and any other on SQLite
+    ):
+        try:
+            say("no error:", attempt())
+        except UsageError as error:
+            say(error.code, orchestrator.leading)
     orchestrator.close()
-    os._exit(0)
+    sys.exit(0)  # with all that is done at a process's end
 assert os.waitpid(child, 0)[1] == 0
 say("parent", orchestrator.leading, orchestrator.start(orders, Order(3)).result(timeout=10))
 """
     with script(path, text) as process:
         out, err = process.communicate(timeout=LIMIT_S)
-    assert (out, err, process.returncode) == ("1\nchild False 1 2\nparent True 3\n", "", 0)
+    refused = "AM2092 False\nAM2092 False\nAM2204 False\n"
+    assert (out, err, process.returncode) == (f"1\n{refused}parent True 3\n", "", 0)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="THIS SYSTEM DOES NOT FORK: the test of forking was not run")
-def test_a_store_object_cannot_be_opened_again_behind_a_fork(path):
-    text = f"""
-from amends.stores.sqlite import SQLiteStore
-orchestrator = SyncOrchestrator(SQLiteStore({str(path)!r}), sagas=[orders]).open()
+def test_a_start_in_a_transaction_is_refused_behind_such_a_fork_too(monkeypatch):
+    # Not in a child: there SQLite alone, in the test's own hands, hangs now and then.
+    monkeypatch.setattr(forking, "_inherited", [SQLiteStore("parent.db")])
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db, pytest.raises(UsageError) as refused:
+        db.execute("BEGIN")
+        start_in_transaction(db, orders, Order(2))
+    assert refused.value.code == "AM2204" and "sqlite:///parent.db" in str(refused.value)
+
+
+@FORKS
+def test_one_that_was_made_but_not_opened_or_closed_again_before_the_fork_is_opened_behind_it(path):
+    text = """
+orchestrator = make()
+with make() as other:
+    say(other.start(orders, Order(1)).result(timeout=10))
 child = os.fork()
-if child == 0:
-    try:
-        orchestrator.start(orders, Order(2))
-    except ValueError as error:
-        say(error.code)
-    os._exit(0)
-assert os.waitpid(child, 0)[1] == 0
+say("child" if child == 0 else "parent", orchestrator.start(orders, Order(2), key="k").result(timeout=10))
+if child:
+    assert os.waitpid(child, 0)[1] == 0
 """
     with script(path, text) as process:
         out, err = process.communicate(timeout=LIMIT_S)
-    assert (out, err, process.returncode) == ("AM2092\n", "", 0)
+    assert (sorted(out.split("\n")), err, process.returncode) == (["", "1", "child 2", "parent 2"], "", 0)
 
 
 def test_a_memory_store_serves_too():

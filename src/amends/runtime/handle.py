@@ -30,10 +30,6 @@ class Handle(Generic[Out]):
     def __repr__(self) -> str:
         return f"<saga {self.id}>"
 
-    def belongs_to(self, orchestrator: Orchestrator) -> bool:
-        """Whether it was made by this orchestrator."""
-        return self._orchestrator is orchestrator
-
     async def result(self) -> Out:
         """Wait for the end, and give the saga's result.
 

@@ -9,7 +9,7 @@ verb, handed over and waited for; a test compares the two classes.
 
 Rules of this file:
   * **Opened when first used,** so that it can be made where a module is imported, and also before a server
-    forks. A process that was forked off opens its own: nothing of the parent's is touched in it.
+    forks. One that was open at the fork serves the parent only: its thread and its connections are there.
   * **Any thread may call,** several at a time; but none that an answer would have to wait for: not one
     in which an event loop runs, and not an atomic step.
   * An interrupt or a timeout ends the waiting, and never the saga.
@@ -18,7 +18,7 @@ Rules of this file:
 Codes:
     AM2090  called in a thread in which an event loop runs
     AM2091  called by an atomic step
-    AM2092  forked, with a store that cannot be opened again
+    AM2092  used in a process that was forked off while it was open
 """
 
 from __future__ import annotations
@@ -31,8 +31,6 @@ import os
 import threading
 import weakref
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
-from concurrent.futures import CancelledError, Future
-from contextvars import Context
 from types import TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
@@ -41,10 +39,12 @@ from ..core.sealing import Sealing
 from ..core.transitions import SagaStatus
 from ..errors import StoreError, UsageError
 from ..observe.bus import Bus, Notice, Subscription
+from ..policies.durations import Duration, milliseconds
 from ..stores.base import Store
 from .atomic import in_atomic_step
 from .clock import Clock
 from .handle import Handle
+from .loop_thread import LoopEnded, LoopThread
 from .orchestrator import Orchestrator
 
 In = TypeVar("In")
@@ -56,7 +56,6 @@ _log = logging.getLogger("amends")
 _END: Any = object()
 _ALL: weakref.WeakSet[SyncOrchestrator] = weakref.WeakSet()
 _OPEN: set[SyncOrchestrator] = set()  # kept until they are closed, also when nobody else keeps them
-_LEFT_BEHIND: list[Any] = []  # of a parent process: it must not be closed, not even by the garbage collector
 
 
 def _blocking(
@@ -112,17 +111,11 @@ class SyncOrchestrator:
         clock: Clock | None = None,
         **settings: Any,
     ) -> None:
-        given = (tuple(sagas), tuple(resources))
-
-        def make() -> Orchestrator:
-            return Orchestrator(
-                store, sagas=given[0], resources=given[1], worker=worker, encryption=encryption, clock=clock, **settings
-            )
-
-        self._make = make
-        self._can_fork = isinstance(store, str)
-        self._inner = make()  # its mistakes are told here, and not at the first request
-        self._loop: _LoopThread | None = None
+        # Its mistakes are told here, and not at the first request.
+        self._inner = Orchestrator(
+            store, sagas=sagas, resources=resources, worker=worker, encryption=encryption, clock=clock, **settings
+        )
+        self._loop: LoopThread | None = None
         self._opening = threading.Lock()
         self._closed = False
         self._forked = False
@@ -158,22 +151,22 @@ class SyncOrchestrator:
             loop, self._loop = self._loop, None
             if loop is not None:
                 try:
-                    loop.submit(self._inner.close()).result()
+                    loop.ask(self._inner.close)
                 finally:
                     loop.stop()
 
-    def _running(self) -> _LoopThread:
+    def _running(self) -> LoopThread:
         """The thread with the loop, with an open orchestrator in it."""
         _check_caller()
         loop = self._loop
         if loop is not None:
             return loop
+        self._check_fork()
         with self._opening:
             if self._loop is None and not self._closed:
-                self._check_fork()
-                loop = _LoopThread()
+                loop = LoopThread("amends-loop")
                 try:
-                    loop.submit(self._inner.__aenter__()).result()
+                    loop.ask(self._inner.__aenter__)
                 except BaseException:
                     loop.stop()
                     raise
@@ -184,22 +177,18 @@ class SyncOrchestrator:
             return self._loop
 
     def _check_fork(self) -> None:
-        if self._forked and not self._can_fork:
+        if self._forked:
             raise UsageError(
-                "this process was forked off one that had this orchestrator open, and its store was given as an object "
-                "that cannot be opened again: give the store's address, or open the orchestrator behind the fork only",
+                "this process was forked off one that had this orchestrator open: its thread and its connections are "
+                "in the parent. Open it behind the fork only (in gunicorn's post_fork, say), or close it before",
                 code="AM2092",
             )
 
     def _after_fork(self) -> None:
         """In the child: the thread is not there, and the parent's connections must not be touched."""
-        if self._loop is not None:
-            _LEFT_BEHIND.append((self._inner, self._loop))
-            bus = self._inner.bus
-            self._forked, self._loop = True, None
-            _OPEN.discard(self)
-            self._inner = self._make()
-            self._inner.bus = bus
+        self._forked = self._loop is not None or self._forked
+        self._loop = None
+        _OPEN.discard(self)
         self._opening = threading.Lock()  # a thread of the parent may have held the other one
 
     def _wait(self, ask: Callable[[Orchestrator], Awaitable[T]], timeout: float | None = None) -> T:
@@ -208,19 +197,10 @@ class SyncOrchestrator:
         Raises:
             TimeoutError: no answer within `timeout` seconds.
         """
-        loop = self._running()
-
-        async def asked() -> T:
-            return await ask(self._inner)
-
-        future = loop.submit(asked())
         try:
-            return future.result(timeout)
-        except CancelledError as error:
+            return self._running().ask(lambda: ask(self._inner), timeout)
+        except LoopEnded as error:
             raise _closed() from error  # in the middle of it
-        except BaseException:  # a timeout or an interrupt of ours, or the answer itself
-            future.cancel()
-            raise
 
     # --- starting --------------------------------------------------------------------------------------
 
@@ -245,6 +225,7 @@ class SyncOrchestrator:
         commit, opens.
         """
         if transaction is not None:
+            self._check_fork()
             if self._closed:
                 raise _closed()
             # By itself, and not through the loop: the connection belongs to this thread.
@@ -281,6 +262,7 @@ class SyncOrchestrator:
     pause = _blocking(Orchestrator.pause)
     resume = _blocking(Orchestrator.resume)
     bulk = _iterating(Orchestrator.bulk)
+    prune = _blocking(Orchestrator.prune)
     drain = _blocking(Orchestrator.drain)
 
     @property
@@ -320,62 +302,25 @@ class SyncHandle(Generic[Out]):
     def __repr__(self) -> str:
         return f"<saga {self.id}>"
 
-    def result(self, timeout: float | None = None) -> Out:
+    def result(self, timeout: Duration | None = None) -> Out:
         """Wait for the end, and give the saga's result.
 
         A timeout, or an interrupt from the keyboard, ends the waiting and never touches the saga.
 
         Parameters:
-            timeout: how long to wait, in seconds; None for as long as it takes.
+            timeout: how long to wait, in seconds or as a text such as `"10s"`; None for as long as it takes.
 
         Raises:
             TimeoutError: it has not ended by then.
+            UsageError: the timeout is no length of time.
             SagaFailed, NotFound: as `Handle.result` does.
         """
-        # By its id: a handle that outlived a fork belongs to the orchestrator of the parent.
-        handle = self._handle
-        result: Out = self._orchestrator._wait(  # noqa: SLF001 -- the two are one thing in two names
-            lambda it: (handle if handle.belongs_to(it) else it.handle(self.id)).result(), timeout
-        )
-        return result
+        limit_s = None if timeout is None else milliseconds(timeout, what="timeout") / 1_000
+        return self._orchestrator._wait(lambda _: self._handle.result(), limit_s)  # noqa: SLF001 -- two names of one thing
 
     def status(self) -> SagaStatus:
         """Where it stands now. Raises NotFound."""
         return self._orchestrator.get(self.id).status
-
-
-class _LoopThread:
-    """An event loop in a daemon thread."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, name="amends-loop", daemon=True)
-        self._thread.start()
-
-    def submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
-        """Run it in the loop, and in no request's context: what begins there outlives the request."""
-        return Context().run(asyncio.run_coroutine_threadsafe, coroutine, self._loop)
-
-    def call(self, function: Callable[[], None]) -> None:
-        """Call it in the loop, and do not wait."""
-        self._loop.call_soon_threadsafe(function, context=Context())
-
-    def stop(self) -> None:
-        """End the loop and the thread, with whatever still waits there."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        try:
-            self._loop.run_forever()
-        finally:
-            waiting = asyncio.all_tasks(self._loop)
-            for task in waiting:
-                task.cancel()
-            self._loop.run_until_complete(asyncio.gather(*waiting, return_exceptions=True))
-            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
-            self._loop.close()
 
 
 def _closed() -> UsageError:

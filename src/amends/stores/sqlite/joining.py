@@ -40,6 +40,7 @@ from ..base import DefinitionRow, FrameRow, KeyRow
 from ..messages import other_definition, refuse_nul
 from .doorbell import ring_once
 from .faults import is_busy, too_new
+from .forking import refuse_behind_a_fork
 from .sql import migrations, query
 
 _MADE_BY = "open an Orchestrator of this release on the file once, before the first start in a transaction"
@@ -88,6 +89,7 @@ def join(
         UsageError, StoreError: see the codes above; the transaction is as it was.
         Conflict: the definition's version is registered with another structure.
     """
+    refuse_behind_a_fork()
     if key is not None:
         refuse_nul([key])
     try:

@@ -33,6 +33,7 @@ from ..base import (
 from ..figures import Figures
 from ..messages import refuse_nul, store_closed
 from .doorbell import Belfry
+from .forking import closed, opened
 from .gathering import Gathering
 from .posting import Posting
 from .reader import Reader
@@ -65,7 +66,13 @@ class SQLiteStore:
         self._reading: ConnectionThread | None = None
 
     async def open(self) -> None:
-        """Connect, check and migrate. Raises StoreUnusable, StoreUnavailable or StoreFailed."""
+        """Connect, check and migrate.
+
+        Raises:
+            StoreUnusable, StoreUnavailable, StoreFailed: the file is not to be had.
+            UsageError: this process was forked off one with an open store; see forking.py.
+        """
+        opened(self)
         if self._writing is not None:
             return
         self._writing = ConnectionThread("amends-sqlite-writer", self._writer.connect, self._writer.disconnect)
@@ -84,6 +91,7 @@ class SQLiteStore:
             if thread is not None:
                 thread.close()
         self._writing = self._reading = None
+        closed(self)
 
     async def _write(self, job: Callable[[sqlite3.Connection], T]) -> T:
         if self._writing is None:
