@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
+import sys
 import threading
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from types import FrameType
 
 import pytest
 
@@ -15,6 +19,7 @@ from amends import (
     Conflict,
     Context,
     NotFound,
+    Orchestrator,
     Rejected,
     Retry,
     Saga,
@@ -27,6 +32,7 @@ from amends import (
     step,
     wait_for,
 )  # fmt: skip
+from amends.stores.memory import MemoryStore
 from tests.runtime.stage import events_of, kill, scene, until
 
 ONCE = Retry(attempts=1)
@@ -521,3 +527,53 @@ async def test_a_thousand_items_are_all_done_once_across_a_crash(ground):
         assert [booking.number for booking in await second.handle(handle.id).result()] == list(range(1_000))
     assert len(world.keys) == 1_000
     assert sum(count > 1 for count in world.keys.values()) <= 100
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_work_of_an_item_does_not_grow_with_the_list(fails):
+    """Counted in Python lines run, not in seconds; `bench/each.py` has the seconds."""
+
+    @step
+    async def reserve(item: int) -> int:
+        return item
+
+    @reserve.compensation
+    async def release(item: int, ctx: Context) -> None: ...
+
+    @step(retry=ONCE)
+    async def activate(item: int) -> None:
+        if item < 0:
+            raise Rejected("no")
+
+    @activate.compensation
+    async def deactivate(item: int, ctx: Context) -> None: ...
+
+    def listed(order: list[int]) -> list[int]:
+        return order
+
+    saga = Saga("many", each(listed, reserve, activate, item=int, limit=20), input=list[int])
+
+    async def run(numbers: list[int]) -> None:
+        async with Orchestrator(MemoryStore(), sagas=[saga]) as orchestrator:
+            handle = await orchestrator.start(saga, numbers)
+            with contextlib.suppress(SagaCompensated):
+                await handle.result()
+
+    def lines_per_item(count: int) -> float:
+        lines = 0
+
+        def trace(frame: FrameType, event: str, arg: object) -> Callable[..., object]:
+            nonlocal lines
+            lines += event == "line"
+            return trace
+
+        numbers = [*range(1, count), -1 if fails else count]
+        sys.settrace(trace)
+        try:
+            asyncio.run(run(numbers))
+        finally:
+            sys.settrace(None)
+        return lines / count
+
+    few, many = lines_per_item(100), lines_per_item(800)
+    assert many < 1.15 * few, f"{few:.0f} lines for an item of 100, {many:.0f} for one of 800"
