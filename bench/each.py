@@ -89,12 +89,12 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     arguments = parser.parse_args()
     gc.set_threshold(50_000, 20, 50)  # as `amends worker` does
-    print(f"{'case':<12}{SMALL:>8}{arguments.items:>10} items{'ratio':>8}   (us of processor per item, {arguments.store})")
+    print(
+        f"{'case':<12}{SMALL:>8}{arguments.items:>10} items{'ratio':>8}   (us of processor per item, {arguments.store})"
+    )
+    sizes = (SMALL, arguments.items)
     for case, fails in (("completes", False), ("undone", True)):
-        pairs = [
-            (measure(arguments.store, SMALL, fails=fails), measure(arguments.store, arguments.items, fails=fails))
-            for _ in range(arguments.runs)
-        ]
+        pairs = [tuple(measure(arguments.store, size, fails=fails) for size in sizes) for _ in range(arguments.runs)]
         small, large = (statistics.median(column) for column in zip(*pairs, strict=True))
         ratio = statistics.median(many / few for few, many in pairs)
         verdict = "within" if ratio <= BUDGET else "OVER"
