@@ -8,6 +8,7 @@ import pytest
 from amends.cli import lanes, timeline
 from amends.cli.grouping import grouped
 from amends.cli.lanes import FORWARD, UNDO, Axis, Lane, Span
+from amends.core.transitions import StepStatus as S
 from amends.runtime.views import HistoryEntry, StepView
 from tests.cli.journals import compensated, completed, folded, requires_manual
 
@@ -169,6 +170,30 @@ def test_several_lanes_are_one_from_the_first_beginning_to_the_last_end():
     open_one = Lane([Span("call", 2.0)], 1)
     assert lanes.together([one, open_one]) == Lane([Span("call", 1.0, None, "")], 1)
     assert lanes.together([one]) is one and lanes.together([]) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "undo", "errors", "due", "said"),
+    [
+        (S.ACCEPTED, False, ["502", "503"], 9, "polled 2 times, last: 503; next at 2026-11-02 10:00:09Z"),
+        (S.ACCEPTED, False, ["502", ""], 9, "polled 2 times, last: not done yet; next at 2026-11-02 10:00:09Z"),
+        (S.POLLING, False, ["502"], 0, "polled once, last: 502"),
+        (S.UNDO_ACCEPTED, True, ["502"], 9, "undo: polled once, last: 502; next at 2026-11-02 10:00:09Z"),
+        (S.UNDO_POLLING, True, ["502"], 0, "undo: polled once, last: 502"),
+        (S.SUCCEEDED, False, ["502"], 0, ""),
+        (S.ACCEPTED, False, [], 9, ""),
+    ],
+)
+def test_of_what_is_polled_it_is_told_how_often_how_the_last_time_came_out_and_when_it_is_next(
+    status, undo, errors, due, said
+):
+    _, view, history = folded(completed()[:2])
+    at = view.started_at
+    told = [HistoryEntry(3, at, "PollPending", "book_flight", {"undo": undo, "error": error}) for error in errors]
+    flight = replace(view["book_flight"], status=status, due=at + timedelta(seconds=due) if due else None)
+    view = replace(view, steps=tuple(flight if step.path == flight.path else step for step in view.steps))
+    lines = [line.plain for line in timeline.draw(view, [*history, *told], now=at, room=100)]
+    assert [line.strip(" └") for line in lines if "polled" in line] == ([said] if said else [])
 
 
 def test_what_was_accepted_is_waited_for_and_polls_are_told_by_their_direction():

@@ -158,9 +158,10 @@ async def test_an_action_is_polled_over_days_and_restarts_until_it_is_done_and_u
     assert bank.asked == [("poll", 1, {"of": bank.asked[0][2]["of"]})] * 4
 
 
+@pytest.mark.parametrize("done", [True, 0, "pending"])  # whatever says neither None nor False
 @scene
-async def test_a_compensation_is_polled_likewise_and_compensated_only_when_it_is_done(ground):
-    bank.answers = [Payment(1), False, None, True]
+async def test_a_compensation_is_polled_likewise_and_compensated_only_when_it_is_done(ground, done):
+    bank.answers = [Payment(1), False, None, done]
     saga = Saga("orders", pay, turn_back, input=Order)
     async with Days(ground, saga) as days:
         handle = await days.now.start(saga, Order())

@@ -117,10 +117,14 @@ RUNS = {
     "being asked whether it is done": lambda: accepted().wait(),
     "not done yet": lambda: accepted().wait().tell(ev.PollPending(1, 1_700_000_020_000, 10_000)),
     "asking failed": lambda: accepted().wait().tell(ev.PollPending(1, 1_700_000_020_000, 10_000, error="502")),
+    "asking failed every time": lambda: asked_in_vain(3),
+    "a poll was cut off": lambda: cut_off(accepted().wait(), undo=False),
     "no end of it was heard": lambda: until_given_up(),
     "undoing is accepted": lambda: undo_accepted(),
     "being asked whether it is undone": lambda: undo_accepted().wait(),
     "not undone yet": lambda: undo_accepted().wait().tell(ev.PollPending(1, 1_700_000_020_000, 10_000, undo=True)),
+    "a poll of its undoing was cut off": lambda: cut_off(undo_accepted().wait(), undo=True),
+    "no end of its undoing was heard": lambda: until_given_up(undo_accepted()),
     "the second alternative came through": lambda: two_ways().rejected().node("pay/bank").succeeds(),
     "no alternative is left": lambda: two_ways().raises_again().node("pay/card").undone().node("pay/bank").rejected(),
     "an alternative cannot be undone": lambda: two_ways().raises_again().node("pay/card").undo_refused(),
@@ -146,8 +150,21 @@ def undo_accepted():
     return run.tell(ev.CompensationAccepted(1, 1_700_000_010_000, 1_700_000_060_000, 10_000, "ask"))
 
 
-def until_given_up():
+def cut_off(run, undo):
+    """The frame that a shutdown leaves: nobody goes on."""
+    run.frames.append(ev.Frame(1, run.now, [ev.PollCut(1, 1_700_000_020_000, undo, "shutdown")]))
+    return run
+
+
+def asked_in_vain(times):
     run = accepted()
+    for count in range(1, times + 1):
+        run.wait().tell(ev.PollPending(1, 1_700_000_010_000 + count * 10_000, 10_000, error=f"50{count}"))
+    return run
+
+
+def until_given_up(run=None):
+    run = run or accepted()
     run.now = 1_700_000_060_001
     return run.tell()
 

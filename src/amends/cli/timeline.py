@@ -15,7 +15,7 @@ room; where there is none for bars, words remain.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 
@@ -23,7 +23,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from ..core.transitions import ENDS, StepStatus
-from ..runtime.views import HistoryEntry, SagaView
+from ..runtime.views import HistoryEntry, SagaView, StepView
 from .grouping import Row, grouped
 from .lanes import (
     DONE,
@@ -47,6 +47,12 @@ from .words import SAGA_ICONS, STEP_ICONS, UNSEEN, clock_time, length, safe, sin
 _MARK_STYLES = MappingProxyType(
     {DONE: "green", NO: "red", UNKNOWN: "bold magenta", PARKED: "bold red", GOING: "cyan"}
 )  # fmt: skip
+_ASKED = MappingProxyType(
+    {
+        FORWARD: frozenset({StepStatus.ACCEPTED, StepStatus.POLLING}),
+        UNDO: frozenset({StepStatus.UNDO_ACCEPTED, StepStatus.UNDO_POLLING}),
+    }
+)  # the statuses in which a step is asked for
 _NAME_CELLS_MAX = 28
 _NAME_CELLS_MIN = 8
 _LANE_CELLS_MAX = 44
@@ -128,10 +134,11 @@ def rows(view: SagaView, history: Sequence[HistoryEntry], *, now: datetime, room
             widths[column] = max(widths[column], _LENGTH_HEAD_CELLS + len(each))
     until = (now - view.started_at).total_seconds()
     axes = {each: Axis([lane for (_, way), lane in lanes.items() if way == each], cells, until) for each in directions}
+    polls = _polls(history)
     lines, drawn = [_head(widths, axes)], ""
     for row, words in zip(found, table, strict=True):
         bars = [bar(lanes.get((row.step.path, each)), axes[each], each) for each in directions]
-        lines += [_row(words, widths, bars), *_errors(row, lanes, room)]
+        lines += [_row(words, widths, bars), *_errors(row, lanes, polls, room)]
         drawn += "".join(bars)
     return lines + _legend(drawn, axes, room)
 
@@ -200,11 +207,30 @@ def _fitted(said: str, cells: int) -> Text:
     return piece
 
 
-def _errors(row: Row, lanes: Lanes, room: int) -> list[Text]:
-    """What went wrong last in each direction, unless it went well in the end."""
+def _polls(history: Sequence[HistoryEntry]) -> dict[tuple[str, str], list[str]]:
+    """What the polls of each step and direction came to, so far as it was not done: their errors, "" for none."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for entry in history:
+        if entry.event == "PollPending":
+            way = UNDO if entry.details.get("undo") else FORWARD
+            found.setdefault((entry.step, way), []).append(entry.details.get("error") or "")
+    return found
+
+
+def _polled(step: StepView, errors: Sequence[str]) -> str:
+    """How often an accepted step was asked for, how the last time came out, and when it is asked for again."""
+    times = "once" if len(errors) == 1 else f"{len(errors)} times"
+    next_one = f"; next at {clock_time(step.due)}" if step.due else ""
+    return f"polled {times}, last: {errors[-1] or 'not done yet'}{next_one}"
+
+
+def _errors(row: Row, lanes: Lanes, polls: Mapping[tuple[str, str], Sequence[str]], room: int) -> list[Text]:
+    """What went wrong last in each direction, unless it went well in the end; and of what is polled, how that goes."""
     said = []
-    for way, error in ((FORWARD, row.step.error), (UNDO, row.step.compensation_error)):
-        lane = lanes.get((row.step.path, way))
+    for way, last in ((FORWARD, row.step.error), (UNDO, row.step.compensation_error)):
+        lane, asked = lanes.get((row.step.path, way)), polls.get((row.step.path, way))
+        told = row.step.status in _ASKED[way] and len(row.steps) == 1
+        error = _polled(row.step, asked) if asked and told else last
         if error and not (lane and lane.spans[-1].mark == DONE):
             said.append(f"undo: {error}" if way == UNDO else error)
     lines = [Text(f"   └ {safe(each)}", "dim") for each in said]

@@ -189,7 +189,7 @@ def _poll_is_due(state: SagaState, index: int, now: int) -> Command:
     if slot.deaths >= state.deaths_max:
         return ev.StepParked(index, "poison", f"its poll was running at {slot.deaths} process deaths in a row")
     if now >= slot.poll_until:
-        return ev.ActionUnknown(index, "it was accepted, and had not finished when its time was over", "poll")
+        return ev.ActionUnknown(index, _never_finished(slot), "poll")
     if slot.poll:
         return ev.PollStarted(index)
     if key_expired(state.policy_of(index), slot, now):
@@ -203,12 +203,17 @@ def _undo_poll_is_due(state: SagaState, index: int, now: int) -> Command:
     if slot.deaths >= state.deaths_max:
         return ev.StepOwed(index, "poison", f"its poll was running at {slot.deaths} process deaths in a row")
     if now >= slot.poll_until:
-        return ev.StepOwed(index, "exhausted", "it was accepted, and had not finished when its time was over")
+        return ev.StepOwed(index, "exhausted", _never_finished(slot))
     if slot.poll:
         return ev.PollStarted(index, undo=True)
     if undo_key_expired(state.policy_of(index), slot, now):
         return _owed_for_its_key(index)
     return ev.CompensationStarted(index)
+
+
+def _never_finished(slot: Slot) -> str:
+    last = f"; its last poll failed: {slot.poll_error}" if slot.poll_error else ""
+    return f"it was accepted, and had not finished when its time was over{last}"
 
 
 def _owed_for_its_key(index: int) -> Command:

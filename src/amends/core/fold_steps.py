@@ -207,6 +207,7 @@ def _accepted(state: SagaState, index: int, event: ev.ActionAccepted | ev.Compen
     slot.cut = False
     slot.deaths = 0
     slot.poll = event.poll
+    slot.poll_error = ""
     slot.token = event.token
     slot.every_ms = event.every_ms
     slot.poll_until = slot.poll_until or event.until
@@ -247,6 +248,7 @@ def _poll_pending(state: SagaState, event: ev.PollPending) -> None:
     slot = state.slot(event.node)
     slot.deaths = 0
     slot.every_ms = event.every_ms
+    slot.poll_error = event.error
     if bytes(event.token) != b"null":
         slot.token = event.token
     if event.error:

@@ -85,6 +85,7 @@ class Slot:
     given_up: tuple[AlternativeFailed, ...] = ()  # FIRST_OF: why alternatives failed, in their order
     poll: str = ""  # the function that asks for what was accepted; "" for the call itself
     poll_until: int = 0  # when the asking is given up; 0 before the first acceptance
+    poll_error: str = ""  # why the last poll failed; "" when it was answered
     every_ms: int = 0
     token: Raw = NOTHING  # what to ask by
 

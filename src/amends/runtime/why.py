@@ -69,7 +69,7 @@ _BEGINS = frozenset(
     {
         "ActionStarted", "RetryScheduled", "ProbeStarted", "ProbeRetryScheduled", "WaitStarted", "SleepStarted",
         "CompensationStarted", "CompensationRetryScheduled", "ActionAccepted", "CompensationAccepted", "PollStarted",
-        "PollPending",
+        "PollPending", "PollCut",
     }
 )  # fmt: skip
 _ENDS_IT = frozenset(
@@ -93,6 +93,7 @@ _AFTER = ("StepRejected", "StepFailed", "StepUnknown", "StepParked")
 _LANES = {
     "attempts": ("ActionRejected", "ActionNotSent", "ActionUnknown", "ActionCut", "ActionAccepted"),
     "probes": ("ProbeNotSeen", "ProbeRejected", "ProbeFailed", "ProbeCut"),
+    "polls": ("PollPending",),
     "undos": ("CompensationRefused", "CompensationFailed", "CompensationCut"),
 }
 
@@ -246,6 +247,8 @@ class Words(Mapping[str, str]):
                 return f"{details['cause']}{' at the pivot' if at_the_pivot else ''}"
             case "StepParked" if details["reason"] == "rejected" and self._was_unknown():
                 return "refused"
+            case "StepOwed" if details["reason"] == "exhausted" and details["message"]:
+                return "unfinished"
             case "StepParked" | "StepOwed" | "Held":
                 return str(details["reason"])
             case "Resolved":
@@ -257,7 +260,7 @@ class Words(Mapping[str, str]):
                 return "again" if story.lane(_lane_of(self.event), self._place) else ""
             case "WaitStarted":
                 return "limited" if details["due"] else ""
-            case "PollStarted" | "PollPending":
+            case "PollStarted" | "PollPending" | "PollCut":
                 return "undo" if details["undo"] else ""
             case "AnomalyNoted":
                 return "undone" if details["after_undo"] else ""
@@ -331,8 +334,13 @@ class Words(Mapping[str, str]):
         return f"; its probe {_told(probes, '')}" if probes else ""
 
     def _polled(self) -> str:
-        error = self._entry.details.get("error")
-        return f"asking failed: {quoted(error)}" if error else "it is not done yet"
+        """How often it was asked for, and how the last time came out."""
+        count, error = len(self._story.lane("polls", self._place)), self._entry.details.get("error")
+        times, last = ("once", "and") if count == 1 else (f"{count} times", "the last time")
+        return f"it was polled {times}, {f'{last} in vain: {quoted(error)}' if error else 'and is not done yet'}"
+
+    def _cut(self) -> str:
+        return CUTS.get(str(self._entry.details.get("cause")), CUTS["crash"])
 
     def _failed(self) -> str:
         return str(self._entry.details.get("step"))
@@ -390,6 +398,8 @@ _GOING = {
     "PollPending": "{step} {verb} accepted and not done",
     "PollStarted:undo": "it {verb} being asked whether {step} is undone",
     "PollPending:undo": "undoing {step} {verb} accepted and not done",
+    "PollCut": "{step} {verb} accepted and not done",
+    "PollCut:undo": "undoing {step} {verb} accepted and not done",
     "CompensationStarted": "{step} {verb} being undone",
     "CompensationRetryScheduled": "undoing {step} {verb} to be tried again",
 }

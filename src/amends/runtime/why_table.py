@@ -111,6 +111,7 @@ TABLE: dict[str, Row] = {
     "StepParked:poison": Row("{step} {is} parked", "it cannot be called: {message}"),
     "StepParked": Row("{step} {is} parked", "{reason}{said}"),
     "StepOwed:exhausted": Row("the compensation of {step} {is} owed", "it failed in {undos}", ("turn",)),
+    "StepOwed:unfinished": Row("the compensation of {step} {is} owed", "{message}", ("turn",)),
     "StepOwed:refused": Row(
         "the compensation of {step} {is} owed", "its participant refused it for good: {refusal}", ("turn",)
     ),
@@ -145,6 +146,8 @@ TABLE: dict[str, Row] = {
     "PollStarted": Row("whether {step} is done {is} being asked"),
     "PollPending:undo": Row("whether {step} is undone {is} to be asked again at {due}", "{polled}"),
     "PollPending": Row("whether {step} is done {is} to be asked again at {due}", "{polled}"),
+    "PollCut:undo": Row("whether {step} is undone {is} to be asked again at {due}", "its poll was cut off by {cut}"),
+    "PollCut": Row("whether {step} is done {is} to be asked again at {due}", "its poll was cut off by {cut}"),
     "RetryScheduled": Row("{step} {is} to be tried again at {due}", "it did not succeed in {attempts}"),
     "ProbeStarted": Row("{step} {is} being looked up by its probe", "its outcome is unknown after {attempts}"),
     "ProbeRetryScheduled": Row("{step} {is} to be looked up again at {due}", "its probe {probes}"),

@@ -98,6 +98,15 @@ class TestPolling:
         assert run.state.slot(run.a.index).unknown and run.calls == ["undo a"]
         assert run.a.undone().calls == ["undo z"]
 
+    def test_when_its_time_is_over_the_error_of_its_last_poll_is_told_and_none_that_was_answered_since(self):
+        never = "it was accepted, and had not finished when its time was over"
+        asked, failed = taken(until=3 * EVERY).wait(), taken(until=2 * EVERY).wait()
+        assert failed.a.pending(error="500").wait().state.turned_back.message == f"{never}; its last poll failed: 500"
+        assert asked.a.pending(error="500").wait().a.pending().wait().state.turned_back.message == never
+        undo = undo_taken(until=2 * EVERY).wait().a.pending(error="503").wait()
+        assert undo.a.status == "owed"
+        assert undo.state.errors[-1] == f"a (compensation): {never}; its last poll failed: 503"
+
     def test_when_its_time_is_over_no_attempt_is_left_but_the_probe(self):
         assert taken(until=EVERY, attempts=9, probe=True).wait().calls == ["probe a"]
 
