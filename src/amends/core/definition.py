@@ -61,8 +61,9 @@ class Saga(Generic[In, Out]):
         nodes: what runs, in order.
         version: of this definition; another structure needs another version.
         input: the input's type; left out, the annotation of the first step's first parameter that
-            is not the Context, and plain JSON when there is none.
-        result: the step whose result is the saga's; left out, the last node.
+            is not the Context, and plain JSON when there is none. A type checker cannot follow that:
+            without `input=` it takes the saga for a `Saga[Any, ...]`.
+        result: the step whose result is the saga's; left out, the last node, and for a type checker `Any`.
         deadline: how long a saga may take, in seconds or as a text with a unit; None for ever.
         on_completed: steps that run after a completed end.
         on_compensated: steps that run after a compensated end.
