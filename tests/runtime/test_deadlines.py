@@ -42,7 +42,7 @@ async def test_the_deadline_cuts_every_running_action(ground):
     steps = [step(name=f"hang{at}")(hang) for at in range(2)]
     for each in steps:
         each.compensation(undo)
-    saga = Saga("cut", parallel(*steps), deadline="40ms", input=Order)
+    saga = Saga("cut", parallel(*steps), deadline="400ms", input=Order)
     async with ground.orchestrator(saga) as orchestrator:
         handle = await orchestrator.start(saga, Order())
         with pytest.raises(SagaCompensated, match="deadline"):
@@ -62,12 +62,12 @@ async def test_the_deadline_never_cuts_a_pivot(ground):
         await release.wait()
         return "captured"
 
-    saga = Saga("pivot", quick, capture, deadline="40ms")
+    saga = Saga("pivot", quick, capture, deadline="400ms")
     clock = HandClock()
     async with ground.orchestrator(saga, clock=clock) as orchestrator:
         handle = await orchestrator.start(saga, Order())
         await begun.wait()
-        await asyncio.sleep(0.06)
+        await asyncio.sleep(0.5)
         assert (await orchestrator.get(handle.id))["capture"].status == "running"
         release.set()
         assert await handle.result() == "captured"
@@ -169,7 +169,7 @@ async def test_the_deadline_does_not_bound_compensations(ground):
     @hang.compensation
     async def unhang(order: Order) -> None: ...
 
-    saga = Saga("beyond", book, hang, deadline="30ms")
+    saga = Saga("beyond", book, hang, deadline="400ms")
     async with ground.orchestrator(saga) as orchestrator:
         with pytest.raises(SagaCompensated):
             await (await orchestrator.start(saga, Order())).result()
