@@ -270,6 +270,9 @@ def test_a_start_key_a_signal_s_id_and_a_participant_s_key():
     for check, code in ((checked_key, "AM2014"), (checked_id, "AM2015")):
         assert check(most) == most
         refused(UsageError, code, lambda check=check: check(most + "k"))
+        with pytest.raises(UsageError, match=rf"='k{{59}}…\): .* {limits.KEY_CHARS_MAX} characters") as error:
+            check(most * 100)
+        assert len(str(error.value)) < 200
     key = "s/" + "p" * (limits.KEY_CHARS_MAX - len("s//action")) + "/action"
     assert Guard.from_headers({"Idempotency-Key": key}).op is Op.ACTION
     refused(UsageError, "AM2401", lambda: Guard.from_headers({"Idempotency-Key": f"s{key}"}))
@@ -283,6 +286,8 @@ def test_a_correlation():
     assert checked_correlation({long: long}) == {long: long}
     refused(UsageError, "AM2016", lambda: checked_correlation({long + "c": "v"}))
     refused(UsageError, "AM2016", lambda: checked_correlation({"n": long + "c"}))
+    with pytest.raises(UsageError, match=r"\{'n': 'c{59}…\}"):
+        checked_correlation({"n": long + "c"})
 
 
 def test_a_reason_and_an_actor():

@@ -6,8 +6,11 @@ import re
 import subprocess
 import sys
 
+import msgspec
 import pytest
 
+from amends.core import events as ev
+from amends.runtime import bundle
 from tests.cli.journals import compensated, completed, requires_manual, write
 from tests.cli.processes import MAIN, PATIENCE_S, amends, until, worker
 
@@ -66,8 +69,8 @@ def test_a_bundle_is_shown_elsewhere_as_its_saga_was(three, call, place, monkeyp
 
 
 def test_a_bundle_goes_through_a_pipe(three, call, monkeypatch):
-    bundle = call("export", "01MANUAL").out
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(bundle.encode())))
+    written = call("export", "01MANUAL").out
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(written.encode())))
     assert shown(call, "-")["status"] == "requires_manual"
 
 
@@ -90,6 +93,27 @@ def test_what_is_no_bundle_is_told_so_and_a_missing_file_too(three, call, place)
     assert "[AM2070] mine.json is no bundle" in call("show", "mine.json").err
     missing = call("show", "gone.json")
     assert missing.code == 2 and "[AM2551] the bundle gone.json cannot be read: No such file" in missing.err
+
+
+@pytest.mark.parametrize("command", ["show", "history", "why", "graph"])
+def test_a_bundle_whose_frames_do_not_follow_from_each_other_is_an_input_that_is_wrong(three, call, place, command):
+    call("export", "01MANUAL", "-O", "saga.json")
+    content = json.loads((place / "saga.json").read_text())["content"]
+    del content["frames"][3]
+    data = msgspec.json.encode(content)
+    head = {"format": bundle.FORMAT, "version": 1, "checksum": bundle._checksum(data), "content": msgspec.Raw(data)}
+    (place / "saga.json").write_bytes(msgspec.json.encode(head))
+    said = call(*("graph", "--saga") if command == "graph" else (command,), "saga.json")
+    assert (said.code, said.out) == (2, "") and "[AM2073] saga.json is no bundle that this release" in said.err
+
+
+def test_a_frame_before_a_damaged_one_is_shown(place, call):
+    write(place / "amends.db", [*requires_manual(), (9_000, [ev.ActionStarted(999)])])
+    for command in ("show", "why"):
+        assert "frame 11: it does not follow" in call(command, "01MANUAL").err
+        assert call(command, "01MANUAL", "--at", "10").code == 0
+    drawing = call("show", "01MANUAL", "--at", "4")
+    assert drawing.code == 0 and "frame 4 of 11" in drawing.out
 
 
 def test_a_file_larger_than_any_bundle_is_not_read(three, call, place, monkeypatch):

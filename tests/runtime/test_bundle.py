@@ -31,7 +31,7 @@ async def looked(store, saga_id):
 def opened(data):
     async def main():
         found = bundle.read(data, "it")
-        return await looked(await bundle.store_of(found), found.saga_id)
+        return await looked(await bundle.store_of(found, "it"), found.saga_id)
 
     return asyncio.run(main())
 
@@ -154,6 +154,8 @@ def sealed(content):
         (lambda content: content["definition"].update(structure={}), "missing required field"),
         (lambda content: content["frames"][2].__setitem__(0, 9), "wire version 9; this release reads up to 1"),
         (lambda content: content["frames"].append([1, 1, [["nonsense"]]]), "does not decode"),
+        (lambda content: content["frames"].append([1, 1, [["a", 999]]]), "frame 9: it does not follow from"),
+        (lambda content: content["frames"].pop(3), "frame 4: it does not follow from those before it"),
     ],
 )  # fmt: skip
 def test_parts_that_do_not_belong_together_are_refused_although_the_checksum_fits(one, change, said):

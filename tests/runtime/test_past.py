@@ -133,5 +133,11 @@ def test_a_journal_that_does_not_follow_from_itself_is_refused_with_the_number_o
             for look in (orchestrator.get, orchestrator.history, orchestrator.why, orchestrator.export):
                 with pytest.raises(StoreUnusable, match=f"AM6041.*frame {wrong.seq}: "):
                     await look(saga_id)
+            for seq in range(1, wrong.seq):  # before it the journal is whole, and nothing else is asked of it
+                assert (await orchestrator.get(saga_id, at=seq)).seq == seq
+                assert (await orchestrator.history(saga_id, at=seq))[-1].seq == seq
+                assert await orchestrator.why(saga_id, at=seq)
+            with pytest.raises(NotFound, match=f"frames 1 to {wrong.seq}, "):
+                await orchestrator.get(saga_id, at=wrong.seq + 1)
 
     asyncio.run(main())

@@ -177,6 +177,61 @@ def test_whoever_follows_is_told_what_comes_and_a_saga_is_followed_to_its_end():
     asyncio.run(main())
 
 
+def test_who_follows_a_saga_reads_its_journal_once_and_then_what_is_new():
+    class Counting:
+        """A store that counts the frames that it hands out."""
+
+        def __init__(self, store):
+            self.store, self.read = store, 0
+
+        def __getattr__(self, name):
+            return getattr(self.store, name)
+
+        async def frames(self, saga_ids):
+            return self._counted(await self.store.frames(saga_ids))
+
+        async def later_frames(self, after):
+            return self._counted(await self.store.later_frames(after))
+
+        def _counted(self, found):
+            self.read += sum(len(rows) for rows in found.values())
+            return found
+
+    async def main():
+        counting = Counting(MemoryStore())
+        waits = [wait_for(f"go{number}", dict) for number in range(30)]
+        async with Orchestrator(counting.store, sagas=[Saga("long", *waits, input=dict)]) as orchestrator:
+            saga = await orchestrator.start("long", {})
+            following = tailing.follow(Reader(counting, {}), saga.id)
+            history = [await anext(following)]
+            for number in range(30):
+                await orchestrator.signal(saga.id, f"go{number}", {})
+                while history[-1].event != "WaitSatisfied":
+                    history.append(await anext(following))
+                history.append(await anext(following))
+            history += [each async for each in following]
+            assert history == await orchestrator.history(saga.id)
+            assert counting.read < 4 * history[-1].seq
+
+    asyncio.run(main())
+
+
+def test_who_follows_a_saga_that_is_pruned_meanwhile_is_told_so():
+    async def main():
+        store = MemoryStore()
+        async with Orchestrator(store, sagas=[refused]) as orchestrator:
+            saga = await orchestrator.start(refused, {})
+            following = orchestrator.follow(saga.id)
+            assert (await anext(following)).event == "Started"
+            await orchestrator.signal(saga.id, "go", {})
+            await orchestrator.drain()
+            await orchestrator.prune(older=0)
+            with pytest.raises(NotFound, match="AM3010"):
+                await collected(following)
+
+    asyncio.run(main())
+
+
 async def collected(entries):
     return [each async for each in entries]
 

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -168,6 +169,43 @@ def test_the_bell_of_a_killed_process_is_removed_by_whoever_rings_it(database):
     assert bells(database) == []
     assert not (database.parent / "sagas.db-amends").exists()
     belfry.close()
+
+
+def test_what_a_process_left_that_was_killed_before_its_bell_had_a_name_is_removed_by_the_next_one(database, run):
+    async def main():
+        belfry = Belfry(database)
+        belfry.hang("work")
+        home = database.parent / "sagas.db-amends"
+        for name, age_s in ((".work-long-ago", 3_600), (".work-just-now", 0)):
+            os.mkfifo(home / name)
+            then = time.time() - age_s
+            os.utime(home / name, (then, then))
+        (home / ".other").touch()
+        os.utime(home / ".other", (0, 0))
+        belfry.hang("news")
+        assert [name for name in bells(database) if name[0] == "."] == [".other", ".work-just-now"]
+        belfry.close()
+
+    run(main())
+
+
+def test_who_was_stopped_before_its_bell_had_a_name_and_finds_it_gone_makes_another(database, run, monkeypatch):
+    rename, removed = Path.rename, []
+
+    def late(path, target):
+        if not removed:
+            removed.append(path)
+            path.unlink()
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", late)
+
+    async def main():
+        belfry = Belfry(database)
+        assert belfry.hang("work").works and len(bells(database)) == 1 and removed
+        belfry.close()
+
+    run(main())
 
 
 def test_a_stopped_process_keeps_its_bell_and_hears_it_when_it_goes_on(database):

@@ -31,18 +31,14 @@ async def explain(common: Common, said: str, *, at: str) -> int:
     async with looking_at(common, said) as subject:
         view = await subject.orchestrator.get(subject.saga_id, at=then)
         reasons = await subject.orchestrator.why(subject.saga_id, at=then)
-        state = await Reader(subject.store, {}).state(subject.saga_id)
+        state = None if at or view.status in ENDS else await Reader(subject.store, {}).state(subject.saga_id)
     if common.output == "jsonl":
         for each in reasons:
             output.write_jsonl(records.reason(each))
     elif common.output == "json":
         output.write_json([records.reason(each) for each in reasons])
     else:
-        found = (
-            []
-            if at or view.status in ENDS
-            else remedies(state, now_ms=int(now.timestamp() * 1000), store=subject.place)
-        )
+        found = remedies(state, now_ms=int(now.timestamp() * 1000), store=subject.place) if state else []
         lines = [line for each in reasons for line in _lines(each, output.width())]
         output.write([timeline.title(view), Text(), *lines, *needs(view, found)])
     return OK

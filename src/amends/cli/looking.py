@@ -171,14 +171,15 @@ async def show_saga(common: Common, said: str, *, at: str = "") -> int:
         view = await subject.orchestrator.get(subject.saga_id, at=then)
         history = await subject.orchestrator.history(subject.saga_id, at=then)
         reader = Reader(subject.store, {})
-        state = await reader.state(subject.saga_id)
-    # What was possible then may not be now, and nothing can be done in the past.
-    found = [] if at else remedies(state, now_ms=int(now.timestamp() * 1000), store=subject.place)
+        frames = len(await reader.rows(subject.saga_id))
+        # What was possible then may not be now, and nothing can be done in the past.
+        state = None if at else await reader.state(subject.saga_id)
+    found = remedies(state, now_ms=int(now.timestamp() * 1000), store=subject.place) if state else []
     if common.output == "table":
         as_of = ""
         if then is not None:
             now = then if isinstance(then, datetime) else history[-1].at
-            as_of = f"{iso(now)}, frame {view.seq} of {state.seq}"
+            as_of = f"{iso(now)}, frame {view.seq} of {frames}"
         lines = timeline.draw(view, history, now=now, room=output.width(), as_of=as_of)
         output.write([*lines, *needs(view, found)])
     else:

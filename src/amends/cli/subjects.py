@@ -44,10 +44,11 @@ class Subject:
 async def looking_at(common: Common, said: str) -> AsyncIterator[Subject]:
     """The saga that a word stands for, behind an orchestrator that runs nothing."""
     if _is_file(said):
-        found = bundle.read(_bytes(said), "standard input" if said == "-" else said)
+        what = "standard input" if said == "-" else said
+        found = bundle.read(_bytes(said), what)
         less = "" if found.payloads else ", without payloads"
         say(f"from a bundle that Amends {found.release} wrote at {found.exported_at}{less}")
-        store = await bundle.store_of(found)
+        store = await bundle.store_of(found, what)
         async with Orchestrator(store, worker=False, encryption=keys()) as orchestrator:
             yield Subject(found.saga_id, orchestrator, store)
         return

@@ -171,6 +171,7 @@ def bulk_command(verb: BulkVerb, words: Words) -> Command:
 
 
 _PLAIN = "without NUL and halves of surrogate pairs"
+_SHOWN_CHARS_MAX = 60  # of a wrong text that a message repeats
 
 
 def _is_text(value: object, most: int) -> bool:
@@ -180,12 +181,20 @@ def _is_text(value: object, most: int) -> bool:
     return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
 
 
+def _short(value: object) -> str:
+    """What was given, as a message repeats it."""
+    said = repr(value)
+    return said if len(said) <= _SHOWN_CHARS_MAX else f"{said[:_SHOWN_CHARS_MAX]}…"
+
+
 def checked_key(key: str | None) -> str:
     """A start key, "" for none. Raises UsageError."""
     if key is None:
         return ""
     if not _is_text(key, KEY_CHARS_MAX) or not key:
-        raise UsageError(f"start(key={key!r}): give a text of 1 to {KEY_CHARS_MAX} characters, {_PLAIN}", code="AM2014")
+        raise UsageError(
+            f"start(key={_short(key)}): give a text of 1 to {KEY_CHARS_MAX} characters, {_PLAIN}", code="AM2014"
+        )
     return key
 
 
@@ -193,7 +202,8 @@ def checked_id(signal_id: str) -> str:
     """A signal's id, empty for none. Raises UsageError."""
     if not _is_text(signal_id, KEY_CHARS_MAX):
         raise UsageError(
-            f"signal(id={signal_id!r}): give a text of at most {KEY_CHARS_MAX} characters, {_PLAIN}", code="AM2015"
+            f"signal(id={_short(signal_id)}): give a text of at most {KEY_CHARS_MAX} characters, {_PLAIN}",
+            code="AM2015",
         )
     return signal_id
 
@@ -207,8 +217,8 @@ def checked_correlation(correlation: Mapping[str, str] | None) -> dict[str, str]
         for text in (name, value):
             if not _is_text(text, CORRELATION_CHARS_MAX) or not text:
                 raise UsageError(
-                    f"start(correlation={{{name!r}: {value!r}}}): both are texts of 1 to {CORRELATION_CHARS_MAX} "
-                    f"characters, {_PLAIN}",
+                    f"start(correlation={{{_short(name)}: {_short(value)}}}): both are texts of 1 to "
+                    f"{CORRELATION_CHARS_MAX} characters, {_PLAIN}",
                     code="AM2016",
                 )
     return labels

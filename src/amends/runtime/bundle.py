@@ -30,7 +30,7 @@ from ..core.graph import structure_from
 from ..core.payloads import with_payloads
 from ..core.redaction import INPUT, Redactions, decode_redactions, marked_at
 from ..core.state import SagaState
-from ..errors import UsageError
+from ..errors import StoreUnusable, UsageError
 from ..stores.base import Batch, DefinitionRow, FrameRow, KeyRow, Owner, Store
 from ..stores.memory import MemoryStore
 from .reading import Reader
@@ -228,8 +228,12 @@ def _incoherent(what: str, why: str) -> UsageError:
     return UsageError(f"{what} is no bundle that this release understands: {why}; export the saga again", code="AM2073")
 
 
-async def store_of(bundle: Bundle) -> Store:
-    """A store that holds nothing but the bundle's saga; opened."""
+async def store_of(bundle: Bundle, what: str) -> Store:
+    """A store that holds nothing but the bundle's saga; opened.
+
+    Raises:
+        UsageError: AM2073, the frames do not follow from each other.
+    """
     store = MemoryStore()
     await store.open()
     part = bundle.definition
@@ -243,6 +247,10 @@ async def store_of(bundle: Bundle) -> Store:
     keys = [KeyRow(key.name, key.key, key.saga_id, key.input_hash)] if key and key.saga_id == bundle.saga_id else []
     await store.commit(lease, Batch(1, frames=rows, opened=[bundle.saga_id], keys=keys))
     await store.release(lease)
+    try:
+        await Reader(store, {}).view(bundle.saga_id)
+    except StoreUnusable as error:  # of a file that somebody gave, and not of a store
+        raise _incoherent(what, error.message) from error
     return store
 
 

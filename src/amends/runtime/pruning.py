@@ -30,7 +30,6 @@ from ..policies.durations import Duration, milliseconds
 from ..stores.base import Store
 from .clock import Clock
 
-_ALL = 1 << 40
 _ANSWERS_KEPT_MS = 3_600_000  # who asked for a command may still be waiting for its answer
 
 
@@ -99,9 +98,9 @@ def pruning_of(
 
 async def count(store: Store, clock: Clock, pruning: Pruning) -> Pruned:
     """What `prune` would remove, and nothing removed."""
-    wanted = _ALL if pruning.limit is None else pruning.limit
-    found = len(await store.prunable(pruning.filter_at(clock.now_ms()), limit=wanted + 1))
-    return Pruned(min(found, wanted), 0, found > wanted)
+    found = await store.count_prunable(pruning.filter_at(clock.now_ms()))
+    wanted = found if pruning.limit is None else min(found, pruning.limit)
+    return Pruned(wanted, 0, found > wanted)
 
 
 async def prune(

@@ -94,10 +94,23 @@ class Reader:
         state, frames = await self._fold(saga_id, at)
         return history_of(state.path_of, frames)
 
-    async def told(self, saga_id: str) -> tuple[list[HistoryEntry], SagaState]:
-        """Its journal, event by event, and what it amounts to. Raises NotFound."""
-        state, frames = await self._fold(saga_id, None)
-        return history_of(state.path_of, frames), state
+    async def growing(self, saga_id: str) -> AsyncIterator[tuple[list[HistoryEntry], bool]]:
+        """Its journal, event by event: what is new at each look, and whether nothing can come after it.
+
+        Raises:
+            NotFound: no such saga, or it was pruned.
+        """
+        rows = await self.rows(saga_id)
+        fold = await self._begin(saga_id, _decode(saga_id, rows[:1]))
+        while True:
+            frames = fold.take(_decode(saga_id, rows))
+            yield history_of(fold.state.path_of, frames), fold.state.finished
+            # The last one that is known, too: if that is gone, the saga was pruned.
+            last = fold.state.seq - 1
+            known = (await self._store.later_frames({saga_id: last})).get(saga_id)
+            if not known:
+                raise await not_there(self._store, saga_id)
+            rows = known[1:]
 
     async def rows(self, saga_id: str) -> list[FrameRow]:
         """Its journal as it is stored. Raises NotFound."""
@@ -107,15 +120,12 @@ class Reader:
         return rows
 
     async def _fold(self, saga_id: str, at: Moment) -> tuple[SagaState, list[tuple[int, Frame]]]:
-        frames = _until(at, saga_id, _decode(saga_id, await self.rows(saga_id)))
-        graph, redactions = await self._definition(frames[0][1], saga_id)
-        state = SagaState(graph)
-        seen = []
-        for seq, stored in frames:
-            frame = veiled(stored, saga_id, graph, _paths_of(state, saga_id, seq), redactions, self._sealing)
-            seen.append((seq, frame))
-            _fold_on(state, saga_id, seq, frame)
-        return state, seen
+        frames = _until(at, saga_id, await self.rows(saga_id))
+        fold = await self._begin(saga_id, frames)
+        return fold.state, fold.take(frames)
+
+    async def _begin(self, saga_id: str, frames: list[tuple[int, Frame]]) -> _Fold:
+        return _Fold(saga_id, *await self._definition(frames[0][1], saga_id), self._sealing)
 
     async def _definition(self, first: Frame, saga_id: str) -> tuple[Graph, Redactions]:
         started = first.events[0]
@@ -151,6 +161,26 @@ class Reader:
         return graph, veiled(frame, summary.saga_id, graph, paths, redactions, self._sealing)
 
 
+class _Fold:
+    """A saga's journal, folded as far as it was given, its payloads as people may see them."""
+
+    def __init__(self, saga_id: str, graph: Graph, redactions: Redactions, sealing: Sealing | None) -> None:
+        self.state = SagaState(graph)
+        self._saga_id = saga_id
+        self._redactions = redactions
+        self._sealing = sealing
+
+    def take(self, frames: list[tuple[int, Frame]]) -> list[tuple[int, Frame]]:
+        """Fold these frames, too; as people may see them."""
+        state, saga_id, seen = self.state, self._saga_id, []
+        for seq, stored in frames:
+            paths = _paths_of(state, saga_id, seq)
+            frame = veiled(stored, saga_id, state.graph, paths, self._redactions, self._sealing)
+            seen.append((seq, frame))
+            _fold_on(state, saga_id, seq, frame)
+        return seen
+
+
 async def listed(store: Store, which: Filter, limit: int | None) -> AsyncIterator[SagaView]:
     """The sagas that fit, newest first, page by page."""
     before, left = "", limit
@@ -169,15 +199,16 @@ def graph_of(row: DefinitionRow) -> Graph:
     return graph_from(row.structure, row.fingerprint)
 
 
-def _until(at: Moment, saga_id: str, frames: list[tuple[int, Frame]]) -> list[tuple[int, Frame]]:
-    """The frames that the journal held at a moment.
+def _until(at: Moment, saga_id: str, rows: list[FrameRow]) -> list[tuple[int, Frame]]:
+    """The frames that the journal held at a moment; what is damaged behind a number does not matter.
 
     A clock may have been set back between two frames: then those up to the last one that is not later.
     """
     if at is None:
-        return frames
-    first, last = frames[0][1].at, frames[-1][0]
+        return _decode(saga_id, rows)
     if isinstance(at, datetime):
+        frames = _decode(saga_id, rows)
+        first = frames[0][1].at
         if at.tzinfo is None:
             raise UsageError(f"at={at!r} has no time zone; give an aware time", code="AM2026")
         at_ms = (at - _EPOCH) // _MILLISECOND
@@ -186,12 +217,13 @@ def _until(at: Moment, saga_id: str, frames: list[tuple[int, Frame]]) -> list[tu
             asked, began = (moment.astimezone(UTC).isoformat(timespec="milliseconds") for moment in (at, when(first)))
             raise NotFound(f"saga {saga_id} was not there at {asked}: it started at {began}", code="AM3007")
         return frames[:count]
+    last = rows[-1].seq
     if not 1 <= at <= last:
         raise NotFound(
             f"saga {saga_id} has no frame {at}: its journal has the frames 1 to {last}, see `amends history {saga_id}`",
             code="AM3008",
         )
-    return frames[:at]
+    return _decode(saga_id, rows[:at])
 
 
 def _fold_on(state: SagaState, saga_id: str, seq: int, frame: Frame) -> None:

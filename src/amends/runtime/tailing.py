@@ -179,13 +179,9 @@ async def follow(reader: Reader, saga_id: str) -> AsyncIterator[HistoryEntry]:
     Raises:
         NotFound: no such saga, or it was pruned.
     """
-    seen = 0
-    while True:
-        entries, state = await reader.told(saga_id)
+    async for entries, over in reader.growing(saga_id):
         for entry in entries:
-            if entry.seq > seen:
-                yield entry
-        seen = state.seq
-        if state.finished:
+            yield entry
+        if over:
             return
         await asyncio.sleep(_POLL_S)

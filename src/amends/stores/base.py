@@ -250,6 +250,9 @@ class Store(Protocol):
     async def prunable(self, which: Filter, *, limit: int) -> list[str]:
         """Sagas that have ended with nothing left to do, those that ended first; brings the projection up first."""
 
+    async def count_prunable(self, which: Filter) -> int:
+        """How many `prunable` has without a limit."""
+
     async def prune(self, saga_ids: Sequence[str], *, now: int) -> int:
         """Remove those of the sagas that may be removed, all of it in one transaction; how many are gone.
 

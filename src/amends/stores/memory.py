@@ -219,9 +219,16 @@ class MemoryStore:
 
     async def prunable(self, which: Filter, *, limit: int) -> list[str]:
         """Sagas that have ended with nothing left to do, those that ended first."""
-        await self.project(limit=len(self._log))
-        found = [each for each in self._summaries.values() if self._prunable(each) and matches(each, which)]
+        found = await self._all_prunable(which)
         return [each.saga_id for each in sorted(found, key=lambda each: each.ended)[:limit]]
+
+    async def count_prunable(self, which: Filter) -> int:
+        """How many `prunable` has without a limit."""
+        return len(await self._all_prunable(which))
+
+    async def _all_prunable(self, which: Filter) -> list[Summary]:
+        await self.project(limit=len(self._log))
+        return [each for each in self._summaries.values() if self._prunable(each) and matches(each, which)]
 
     def _prunable(self, summary: Summary) -> bool:
         saga_id = summary.saga_id

@@ -60,6 +60,7 @@ class PruneSuite(StoreStage):
             await store.commit(lease, Batch(1, frames=[*running, *following], opened=["running", "following"]))
             await store.count(EVERYTHING)
             assert await store.prunable(EVERYTHING, limit=10) == []
+            assert await store.count_prunable(EVERYTHING) == 0
             assert await store.prune(["running", "following", "nobody"], now=NOW) == 0
             await store.commit(lease, Batch(2, frames=ended("untold"), opened=["untold"], closed=["untold"]))
             assert await store.prune(["untold"], now=NOW) == 0
@@ -70,6 +71,7 @@ class PruneSuite(StoreStage):
             assert len((await store.frames(["untold"]))["untold"]) == 4
             await store.commit(lease, Batch(4, closed=["following"]))
             assert set(await store.prunable(EVERYTHING, limit=10)) == {"following", "untold"}
+            assert await store.count_prunable(EVERYTHING) == 2
             assert await store.prune(["running", "following"], now=NOW) == 1
             assert await open_ids(store) == ["running"]
 
@@ -80,11 +82,14 @@ class PruneSuite(StoreStage):
             lease = await leading(store)
             rows = [*ended("b", NOW + 2 * DAY), *ended("c", NOW), *ended("a", NOW + DAY)]
             await store.commit(lease, Batch(1, frames=rows))
+            assert await store.count_prunable(EVERYTHING) == 3  # which brings the projection up first, too
             assert await store.prunable(EVERYTHING, limit=10) == ["c", "a", "b"]
             assert await store.prunable(EVERYTHING, limit=2) == ["c", "a"]
             assert await store.prunable(parse("ended<1d").at(NOW + 3 * DAY), limit=10) == ["b"]
             assert await store.prunable(parse("ended>36h").at(NOW + 3 * DAY), limit=10) == ["c", "a"]
             assert await store.prunable(where(status=["compensated"]), limit=10) == []
+            assert await store.count_prunable(parse("ended>36h").at(NOW + 3 * DAY)) == 2
+            assert await store.count_prunable(where(status=["compensated"])) == 0
 
         self.run(tmp_path, body)
 

@@ -24,6 +24,8 @@ our FIFO, a file system without FIFOs (where `works` is False and everybody poll
 What goes wrong, and what follows:
 
     its owner was killed      the FIFO has no reader: EPIPE or ENXIO. Whoever meets that removes it.
+    killed while it hung it   the FIFO has not its name yet, and so nobody rings it. The next bell that is hung
+                              removes what has been without one for a minute.
     rung a thousand times     the FIFO fills up and further rings are dropped: it will be woken anyway.
     the owner is stopped      the same; nobody ever waits for a reader.
     no permission             the bell is left alone. A new one has the mode of the database file.
@@ -53,6 +55,7 @@ from ..bell import LocalBell
 from ..owner import unique
 
 _SETTLED_S = 0.05  # a directory's time has the kernel's tick, so a listing this close to a change is not the last
+_NAMELESS_S = 60.0
 _TRIES = 5
 
 
@@ -197,8 +200,20 @@ class Belfry:
                 os.close(fd)
                 self.remove(hidden)
                 continue
+            self._clear_away(path)
             return fd, path
         return None
+
+    def _clear_away(self, ours: Path) -> None:
+        """Remove what processes left that were killed before their FIFO had its name.
+
+        One that was only stopped for so long finds it gone when it goes on, and makes another.
+        """
+        with suppress(OSError):
+            left = ours.lstat().st_mtime - _NAMELESS_S  # by the file system's own clock
+            for path in self._directory.iterdir():
+                if path.name[0] == "." and stat.S_ISFIFO((seen := path.lstat()).st_mode) and seen.st_mtime < left:
+                    path.unlink(missing_ok=True)
 
     def _make_directory(self, mode: int) -> None:
         try:

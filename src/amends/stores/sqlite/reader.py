@@ -183,6 +183,12 @@ class Reader:
             row = db.execute(query("select_prunable").replace("{conditions}", text), [*values, limit]).fetchone()
         return _ids.decode(row[0])
 
+    def count_prunable(self, db: sqlite3.Connection, which: Filter) -> int:
+        """How many ended sagas are not open."""
+        text, values = conditions(which)
+        with self._reading():
+            return int(db.execute(query("count_prunable").replace("{conditions}", text), values).fetchone()[0])
+
     def trace(self, db: sqlite3.Connection, saga_id: str) -> Trace | None:
         """What is left of a pruned saga."""
         row = self._one(db, "select_pruned", saga_id)

@@ -178,6 +178,11 @@ class SQLiteStore:
         await self._bring_up()
         return await self._read(lambda db: self._reader.prunable(db, which, limit))
 
+    async def count_prunable(self, which: Filter) -> int:
+        """How many `prunable` has without a limit."""
+        await self._bring_up()
+        return await self._read(lambda db: self._reader.count_prunable(db, which))
+
     async def prune(self, saga_ids: Sequence[str], *, now: int) -> int:
         """Remove those of the sagas that may be removed; see Store.prune."""
         return await self._write(lambda db: self._writer.prune(db, saga_ids, now))

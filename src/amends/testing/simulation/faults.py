@@ -274,6 +274,9 @@ class StoreLink:
     async def prunable(self, which: Filter, *, limit: int) -> list[str]:
         return await self._ask("read", lambda: self._store.prunable(which, limit=limit))
 
+    async def count_prunable(self, which: Filter) -> int:
+        return await self._ask("read", lambda: self._store.count_prunable(which))
+
     async def prune(self, saga_ids: Sequence[str], *, now: int) -> int:
         return await self._ask("prune", lambda: self._store.prune(saga_ids, now=now))
 
