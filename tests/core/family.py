@@ -1,4 +1,7 @@
-"""The sagas that the enumerator explores, by name, each with the moves that matter for it."""
+"""The sagas that the enumerator explores, by name, each with the moves that matter for it.
+
+Those here are made of steps, branches, choices, waits, sleeps and follow-ups; `family_of_nodes.py` has the others.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ from dataclasses import replace
 from itertools import product
 
 from amends.core.graph import Graph
-from tests.core.enumerator import Moves
+from tests.core.family_of_nodes import nodes
 from tests.core.graphs import Spec, choose, graph, parallel, sleep, step, wait
+from tests.core.situation import Moves
 
 KINDS: dict[str, dict[str, object]] = {
     "plain": {},
@@ -57,7 +61,7 @@ def _ship(name: str = "s") -> Spec:
 
 
 def family() -> dict[str, tuple[Graph, Moves]]:
-    """Every saga of the default run; about 120."""
+    """Every saga of the default run; some 270."""
     sagas: dict[str, tuple[Graph, Moves]] = {}
 
     def add(name: str, saga: Graph, **moves: object) -> None:
@@ -89,7 +93,7 @@ def family() -> dict[str, tuple[Graph, Moves]]:
         )
         add(f"pivot, {kind}, retriable", graph(_pivot(), _of("s", AFTER, kind), _ship("t"), deadline=True))
     add("plain, paused, late", graph(step("a")), pause=True, late=True, verbs=False)
-    return sagas | _control() | _parallels() | _follow_ups() | _four()
+    return sagas | _control() | _parallels() | _follow_ups() | _four() | nodes()
 
 
 def full() -> dict[str, tuple[Graph, Moves]]:

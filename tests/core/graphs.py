@@ -3,8 +3,9 @@
     graph(step("a", compensation=True), parallel(step("b"), [step("c"), wait("ok")]), step("p", pivot=True))
     graph(first_of(step("card"), [step("hold"), step("invoice")]), each(step("ship"), limit=2), call("k", step("l")))
 
-Times are far apart on purpose: a backoff (one second) is much shorter than a sleep, that than a wait's timeout,
-that than a key's life, and that than the deadline. So a test can say "the next thing due" and know what it is.
+Times are far apart on purpose: a backoff (one second) is much shorter than the time between two polls, that than a
+sleep, that than a wait's timeout, that than a key's life, and that than the deadline. So a test can say "the next thing
+due" and know what it is.
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ from amends.core.graph import Graph, Kind, Node, Policy, shaped
 from amends.policies.retry import Retry
 
 BACKOFF = 1_000
+EVERY = 10_000
+UNTIL = 2 * EVERY
 SLEEP = 1_000_000
 WAIT = 10_000_000
 TTL = 100_000_000
 DEADLINE = 1_000_000_000
 TWICE = Retry(attempts=2, base=1, cap=1, jitter="none")
+ONCE = Retry(attempts=1, base=1, cap=1, jitter="none")
 UNTUNED = Policy(retry=TWICE, compensation_retry=TWICE, probe_retry=TWICE)
 
 
@@ -33,16 +37,24 @@ class Spec:
     branches: list[list[Spec]] = field(default_factory=list)
     flags: dict[str, Any] = field(default_factory=dict)
     tuning: dict[str, Any] = field(default_factory=dict)
+    atomic: bool = False
 
 
-def step(name: str, *, key_ttl: bool = False, attempts: int = 2, **flags: Any) -> Spec:
+def step(name: str, *, key_ttl: bool = False, attempts: int = 2, atomic: bool = False, **flags: Any) -> Spec:
     """A step, compensatable unless `compensation=False`, it is read-only, or after the pivot."""
     plain = not (flags.get("read_only") or flags.get("pivot") or flags.get("retriable"))
     flags.setdefault("compensation", plain)
     tuning: dict[str, Any] = {"key_ttl_ms": TTL} if key_ttl else {}
     if attempts != 2:
         tuning["retry"] = Retry(attempts=attempts, base=1, cap=1, jitter="none")
-    return Spec(Kind.STEP, name, flags=flags, tuning=tuning)
+    return Spec(Kind.STEP, name, flags=flags, tuning=tuning, atomic=atomic)
+
+
+def once(name: str, **flags: Any) -> Spec:
+    """A step of which nothing is repeated: neither its action nor its compensation nor its probe."""
+    spec = step(name, **flags)
+    spec.tuning |= dict.fromkeys(("retry", "compensation_retry", "probe_retry"), ONCE)
+    return spec
 
 
 def parallel(*branches: Spec | list[Spec]) -> Spec:
@@ -95,6 +107,7 @@ def graph(
     saga = Graph(
         "saga", 1, tuple(n for n in building.nodes if n), tuple(building.policies), root, after_completed,
         after_compensated, result=result, deadline_ms=DEADLINE if deadline else 0, results=building.results,
+        atomic=tuple(building.atomic),
     )  # fmt: skip
     return shaped(saga)
 
@@ -104,6 +117,7 @@ class _Building:
         self.nodes: list[Node | None] = []
         self.policies: list[Policy] = []
         self.results: dict[int, int] = {}
+        self.atomic: list[int] = []
         self.follow_up = False
         self.prefix = ""
 
@@ -132,6 +146,8 @@ class _Building:
         self.prefix = around
         if spec.kind is Kind.CALL:
             self.results[index] = children[0]
+        if spec.atomic:
+            self.atomic.append(index)
         self.nodes[index] = Node(
             index, spec.kind, path, parent, position, tuple(children), follow_up=self.follow_up, **spec.flags
         )

@@ -21,9 +21,9 @@ from amends.core.transitions import (
     SagaStatus,
     StepStatus,
 )  # fmt: skip
-from tests.core.enumerator import clone, contents
 from tests.core.graphs import graph, parallel, step
 from tests.core.rules.driver import START, Run
+from tests.core.states import clone, contents
 
 STRUCTURAL = {
     "entered",
