@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
+import re
 import typing
 import uuid
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ import msgspec
 import pytest
 from hypothesis import given, strategies as st
 
-from amends.core.codec import Codec, Codecs
+from amends.core.codec import Codec, Codecs, undecodable
 from amends.errors import PayloadError
 from amends.limits import PAYLOAD_BYTES_MAX
 
@@ -67,6 +68,11 @@ class Holder(msgspec.Struct):
 @dataclass
 class Payment:
     payment_id: str
+
+
+@dataclass
+class Picky:
+    kind: typing.Literal["a"]
 
 
 @dataclass(eq=False)
@@ -190,6 +196,27 @@ def test_a_value_that_is_not_what_was_declared_is_refused(declared, value):
 def test_the_error_says_what_was_declared_and_what_came():
     with pytest.raises(PayloadError, match="declared as Payment, but got dict"):
         Codec(Payment).encode({"payment_id": "p"})
+
+
+@pytest.mark.parametrize(
+    ("declared", "value", "stored", "said"),
+    [
+        (typing.Literal["a", "b"], "canary", b'"canary"', "Invalid enum value."),
+        (typing.Literal[1, 2], 4711, b"4711", "Invalid enum value."),
+        (Picky, Picky("canary"), b'{"kind":"canary"}', "Invalid enum value at `$.kind`."),
+        (dict[str, Picky], {"p": Picky("canary")}, b'{"p":{"kind":"canary"}}', "Invalid enum value at `$[...].kind`."),
+    ],
+    ids=repr,
+)
+def test_no_error_says_what_the_value_was(declared, value, stored, said):
+    codec = Codec(declared)
+    with pytest.raises(PayloadError) as error:
+        codec.encode(value, what="it")
+    assert said in str(error.value) and not re.search("canary|4711", str(error.value))
+    with pytest.raises(msgspec.ValidationError) as complaint:
+        codec.decode_raw(stored)
+    told = str(undecodable("it", codec, complaint.value))
+    assert said in told and not re.search("canary|4711", told)
 
 
 def test_a_subclass_is_stored_as_what_was_declared():

@@ -5,9 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
+import pydantic
 import pytest
 
-from amends import Accepted, Context, Redacted, Saga, call, each, step, wait_for
+from amends import (
+    Accepted,
+    Context,
+    Redacted,
+    Rejected,
+    Retry,
+    Saga,
+    SagaCompensated,
+    SagaRequiresManual,
+    call,
+    each,
+    step,
+    wait_for,
+)
 from amends.crypto import KeyRing
 from tests.runtime.stage import scene
 
@@ -113,3 +127,31 @@ async def test_what_is_given_to_functions_is_never_redacted_also_after_a_recover
     async with ground.orchestrator(saga, worker=False) as looker:
         assert await looker.handle(handle.id).result() == CANARY
     assert seen == [CANARY]
+
+
+class Answer(pydantic.BaseModel):
+    card: Annotated[int, Redacted]
+    holder: str
+
+
+@step(retry=Retry(attempts=1))
+async def reads(order: dict) -> None:
+    Answer.model_validate({"card": CANARY})
+
+
+@step
+async def scolds(order: dict) -> None:
+    raise Rejected("no:\n   not\r\nyou\u2028 \n\n")
+
+
+@scene
+async def test_what_a_model_in_a_function_refuses_is_told_in_one_line_and_without_the_input(ground):
+    async with ground.orchestrator(Saga("reading", reads), Saga("scolding", scolds)) as orchestrator:
+        reading = await orchestrator.start("reading", {})
+        with pytest.raises(SagaRequiresManual) as failed:
+            await reading.result()
+        wrong = "Input should be a valid integer, unable to parse string as an integer - at `$.card`"
+        assert failed.value.errors[0] == f"reads: ValidationError: Answer: {wrong}; Field required - at `$.holder`"
+        assert CANARY not in str(await orchestrator.history(reading.id))
+        with pytest.raises(SagaCompensated, match="scolds rejected: no: not you$"):
+            await (await orchestrator.start("scolding", {})).result()

@@ -48,6 +48,7 @@ SEALED = "$sealed"  # the only name in an encrypted payload (`sealing.py`), and 
 
 _DEEP = ("Circular reference", "depth exceeded", "recursion limit")  # pydantic has no class of its own for these
 _WHERE = re.compile(r"at `\$[^`]*`")
+_QUOTING = re.compile(r"Invalid (enum )?value(?= ('|-?\d))")  # words before a value that msgspec quotes
 
 
 def _foreign(value: Any) -> Any:
@@ -220,12 +221,15 @@ class Codec:
         return None if self.redacted else error
 
     def _why(self, error: Exception) -> str:
-        """What a decoder complains of; of a type with secrets only where, for a message may quote the value."""
+        """What a decoder complains of, without the value; of a type with secrets only where, for authors may quote."""
         said = str(error)
-        if not self.redacted:
-            return said
         found = _WHERE.search(said)
-        return f"not of the declared type {found[0] if found else 'somewhere'}"
+        if self.redacted:
+            return f"not of the declared type {found[0] if found else 'somewhere'}"
+        quoting = _QUOTING.match(said)
+        if quoting:
+            return f"{quoting[0]} {found[0]}" if found else quoting[0]
+        return said
 
     def _wrong_type(self, value: Any, what: str, why: str) -> PayloadError:
         return PayloadError(

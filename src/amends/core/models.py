@@ -95,7 +95,7 @@ class Models:
         try:
             return read()
         except pydantic.ValidationError as error:
-            message = _complaints(error)
+            message = complaints(error)
         raise ValueError(message)  # outside of `except`: no traceback shows pydantic's own message
 
 
@@ -110,7 +110,8 @@ def _refuse_crossed_aliases(kind: type) -> None:
             )
 
 
-def _complaints(error: pydantic.ValidationError) -> str:
+def complaints(error: pydantic.ValidationError) -> str:
+    """What pydantic refused: where and why, and nothing of the input."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
     shown = [f"{each['msg']} - at `{'.'.join(['$', *map(str, each['loc'])])}`" for each in found[:_SHOWN]]
     more = f" (and {len(found) - _SHOWN} more)" if len(found) > _SHOWN else ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Awaitable
+from typing import Any
 
 from ..errors import NotFound, NotSent, Rejected, UsageError
 from ..limits import ERROR_CHARS_MAX
@@ -23,9 +24,9 @@ def escaped(json: str) -> str:
 
 
 def error_text(error: BaseException) -> str:
-    """What the journal keeps of an exception."""
+    """What the journal keeps of an exception: one line."""
     try:
-        said = str(error)
+        said = " ".join(filter(None, map(str.strip, _said(error).splitlines())))
     except Exception:
         said = "(its message cannot be read)"
     name = type(error).__name__
@@ -33,6 +34,16 @@ def error_text(error: BaseException) -> str:
     if len(text) > ERROR_CHARS_MAX:
         text = text[: ERROR_CHARS_MAX - 1] + "…"
     return text.encode("utf-8", "replace").decode()
+
+
+def _said(error: BaseException) -> str:
+    kind: Any = type(error)
+    if kind.__name__ == "ValidationError" and kind.__module__.partition(".")[0] == "pydantic_core":
+        from ..core.models import complaints
+
+        invalid: Any = error  # its own text quotes the input, which may be what nobody must see
+        return f"{invalid.title}: {complaints(invalid)}"
+    return str(error)
 
 
 async def not_there(store: Store, saga_id: str) -> NotFound:
