@@ -193,7 +193,7 @@ class TestSteps:
         refuses("AM1108", lambda: plain("x").compensation(a), "plain function")
         refuses("AM1108", lambda: plain("x").probe(many), "yields")
 
-    @pytest.mark.parametrize("name", ["", "a/b", "a[0]", "a b", "é", "x" * 65, "a\n", 5], ids=repr)
+    @pytest.mark.parametrize("name", ["", "a/b", "a[0]", "a b", "é", "x" * 65, "a\n", "-", "-x", 5], ids=repr)
     def test_a_name_that_cannot_stand_in_a_key_is_refused(self, name):
         refuses("AM1101", lambda: a.named(name))
         refuses("AM1101", lambda: Saga(name, a))

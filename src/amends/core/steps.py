@@ -38,7 +38,7 @@ ACTION_RETRY = Retry(attempts=4)
 COMPENSATION_RETRY = Retry(attempts=20, cap="5m")
 PROBE_RETRY = Retry(attempts=4)
 
-_NAME = re.compile(r"[A-Za-z0-9_.-]+", re.ASCII)
+_NAME = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,7 +322,7 @@ def step(
 
 
 def check_name(name: object, what: str) -> None:
-    """Refuse a name that could not stand in an idempotency key.
+    """Refuse a name that could not stand in an idempotency key, or would be an option on the command line.
 
     Raises:
         DefinitionError: AM1101.
@@ -330,7 +330,7 @@ def check_name(name: object, what: str) -> None:
     if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > PATH_CHARS_MAX:
         raise DefinitionError(
             f"{name!r} cannot be the name of {what}: it is part of idempotency keys, so write 1 to {PATH_CHARS_MAX} of "
-            f"the ASCII letters, digits, '_', '.' and '-'",
+            f"the ASCII letters, digits, '_', '.' and '-', with no '-' at its beginning",
             code="AM1101",
         )
 
