@@ -13,6 +13,7 @@ import amends
 import amends.crypto
 import amends.drawing
 import amends.errors
+import amends.lint
 import amends.observe
 import amends.participant
 from tools.reference.text import generated, linked, parse, table
@@ -47,6 +48,11 @@ GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         ("Guard", "Go", "Probe", "Reply", "Decision", "Sighting", "Op", "create_schema", "forget", "purge"),
     ),
     ("Looking on", "amends.observe", ("Notice", "Bus", "Subscription", "LoggingSubscriber", "Translator")),
+    (
+        "Checking",
+        "amends.lint",
+        ("check", "Finding", "Rule", "Severity", "Place", "record", "sarif", "junit", "refused", "RULES"),
+    ),
     ("Drawing", "amends.drawing", ("plan", "text", "mermaid", "svg", "Plan", "Mark", "Names", "names_of")),
 )  # fmt: skip
 # Public for the runtime's sake: what they take and give is the journal's stored form, which is no matter of users.
@@ -58,7 +64,7 @@ INTERNAL = {
     "Step": {"seal"},
 }  # fmt: skip
 MODULES = {module.__name__: module for module in (
-    amends, amends.crypto, amends.drawing, amends.errors, amends.participant, amends.observe,
+    amends, amends.crypto, amends.drawing, amends.errors, amends.lint, amends.participant, amends.observe,
 )}  # fmt: skip
 INTRODUCTION = """\
 Everything that is public, in the words of its docstrings. Import from the module that a heading names; what is not

@@ -6,7 +6,8 @@
     looking    list, show, history            acting   start and the verbs
     tailing    tail, history --follow         explaining  why
     drawing    graph                          exporting   export
-    figures    top
+    figures    top                           checking  check
+    targets    what `check` looks at
     subjects   a saga by its id, or a bundle  moments     --at, --since
     running    worker, demo                   exits    exit codes, and errors as people read them
     timeline   one saga, drawn                lanes    its time, as text

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import CycloptsError, Parameter
 
 from ..errors import AmendsError
-from . import upkeep  # noqa: F401 -- its commands join the application
+from . import proving, upkeep  # noqa: F401 -- their commands join the application
 from .exits import DEFECT, INTERRUPTED, OK, USAGE, code_of, complain, say
 from .grammar import (
     ACT,

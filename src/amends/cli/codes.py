@@ -9,6 +9,10 @@ Where and what, AM250x and AM251x
     AM2513  there is no such module
     AM2514  the app holds no saga, or something that is none
     AM2515  the app's own code raised while it was loaded
+    AM2516  a module ends the process when it is imported
+    AM2517  importing a module would run it
+    AM2518  a file is no Python module
+    AM2519  a baseline cannot be read or written, or none is named
 Arguments, AM252x
     AM2520  a correlation is not written as name=value
     AM2521  a limit below 1

@@ -23,7 +23,9 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 
-RUN, LOOK, ACT, KEEP = (Group(name, sort_key=place) for place, name in enumerate(("Run", "Look", "Act", "Keep")))
+RUN, LOOK, ACT, KEEP, PROVE = (
+    Group(name, sort_key=place) for place, name in enumerate(("Run", "Look", "Act", "Keep", "Prove"))
+)
 
 Text = Annotated[str, Parameter(allow_leading_hyphen=True)]  # "-" is standard input
 Texts = Annotated[tuple[str, ...], Parameter(negative_iterable="")]

@@ -14,11 +14,12 @@ raises is reported with the place in the user's file.
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -48,80 +49,158 @@ def load_app(common: Common) -> App:
     Raises:
         UsageError: none is named, or it is none.
     """
-    around = project()
-    spec = common.app or around.app
+    spec = common.app or project().app
     if not spec:
         raise UsageError(
             "which sagas? Give --app module:object, set AMENDS_APP, or write app = 'module:object' under "
             "[tool.amends] in pyproject.toml",
             code="AM2510",
         )
-    for directory in (around.root, Path.cwd()):
+    look_around()
+    said = f"--app {spec}"
+    module, colon, path = spec.partition(":")
+    if not (colon and module and path):
+        raise UsageError(f"--app {spec!r}: write module:object, as in shop.sagas:place_order", code="AM2511")
+    return app_of(said, object_in(said, import_module(said, module), path))
+
+
+def look_around() -> None:
+    """Let modules be found in the current directory, and in the project's."""
+    for directory in (project().root, Path.cwd()):
         if directory is not None and str(directory) not in sys.path:
             sys.path.insert(0, str(directory))
-    return _app(spec, _find(spec))
 
 
-def _find(spec: str) -> Any:
-    module_name, colon, path = spec.partition(":")
-    if not (colon and module_name and path):
-        raise UsageError(f"--app {spec!r}: write module:object, as in shop.sagas:place_order", code="AM2511")
-    found: Any = _import(spec, module_name)
+def object_in(said: str, module: ModuleType, path: str) -> Any:
+    """What a module has at a dotted path; `said` is how the user named it, and begins messages.
+
+    Raises:
+        UsageError: AM2512.
+    """
+    found: Any = module
     for name in path.split("."):
         try:
             found = getattr(found, name)
         except AttributeError:
-            raise UsageError(f"--app {spec}: {module_name} has no {path!r}", code="AM2512") from None
+            raise UsageError(f"{said}: {module.__name__} has no {path!r}", code="AM2512") from None
     return found
 
 
-def _import(spec: str, name: str) -> ModuleType:
+def import_module(said: str, name: str) -> ModuleType:
+    """A module of the user's; `said` is how the user named it.
+
+    Raises:
+        UsageError: AM2513, there is none; AM2515, AM2516, its own code failed.
+    """
     try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
+        with own_code(said):
+            return importlib.import_module(name)
+    except UsageError as error:
+        missing = error.__cause__
+        if isinstance(missing, ModuleNotFoundError) and f"{name}.".startswith(f"{missing.name}."):
             raise UsageError(
-                f"--app {spec}: there is no module {error.name!r}; looked in {Path.cwd()} and on the Python path",
+                f"{said}: there is no module {missing.name!r}; looked in {Path.cwd()} and on the Python path",
                 code="AM2513",
-            ) from error
-        raise _broke(spec, error) from error
+            ) from missing
+        raise
+
+
+def import_file(said: str, file: Path) -> ModuleType:
+    """A file of the user's that belongs to no package, as a module of its own; those beside it can be imported.
+
+    Raises:
+        UsageError: AM2515, AM2516, its own code failed.
+    """
+    if str(file.parent) not in sys.path:
+        sys.path.insert(0, str(file.parent))
+    name = str(file)  # no module has such a name, so that it stands in nobody's way
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        with own_code(said):
+            spec.loader.exec_module(module)
+    except UsageError:
+        del sys.modules[name]
+        raise
+    return module
+
+
+@contextmanager
+def own_code(said: str) -> Iterator[None]:
+    """Around the user's own code: what it raises becomes an error that names their line.
+
+    Raises:
+        UsageError: AM2515; AM2516, it ends the process.
+    """
+    try:
+        yield
+    except SystemExit as error:
+        raise UsageError(
+            f"{said} ends the process when it is imported{_where(error)}; put what is to run below "
+            f'`if __name__ == "__main__":`',
+            code="AM2516",
+        ) from error
     except Exception as error:
-        raise _broke(spec, error) from error
+        raise _broke(said, error) from error
 
 
-def _app(spec: str, found: Any, *, called: bool = False) -> App:
+def app_of(said: str, found: Any, *, called: bool = False) -> App:
+    """The sagas and resources that an object stands for.
+
+    Raises:
+        UsageError: AM2514, it holds none; AM2515, it is a function that failed.
+    """
     if isinstance(found, Saga):
         return App((found,))
     if isinstance(found, Mapping):
-        return App(_all_sagas(spec, tuple(found.values())))
+        return App(_all_sagas(said, tuple(found.values())))
     if isinstance(found, (list, tuple, set, frozenset)):
-        return App(_all_sagas(spec, tuple(found)))
+        return App(_all_sagas(said, tuple(found)))
     if hasattr(found, "sagas"):
-        return App(_app(spec, found.sagas).sagas, tuple(getattr(found, "resources", ())))
+        return App(app_of(said, found.sagas).sagas, tuple(getattr(found, "resources", ())))
     if callable(found) and not called:
-        try:
+        with own_code(said):
             made = found()
-        except Exception as error:
-            raise _broke(spec, error) from error
-        return _app(spec, made, called=True)
+        return app_of(said, made, called=True)
     if inspect.iscoroutine(found):
         found.close()
-        raise UsageError(f"--app {spec} is a coroutine function; make it a plain one", code="AM2514")
-    raise UsageError(f"--app {spec} is {found!r}; {_FORMS}", code="AM2514")
+        raise UsageError(f"{said} is a coroutine function; make it a plain one", code="AM2514")
+    raise UsageError(f"{said} is {found!r}; {_FORMS}", code="AM2514")
 
 
-def _all_sagas(spec: str, found: tuple[Any, ...]) -> tuple[Saga[Any, Any], ...]:
+def _all_sagas(said: str, found: tuple[Any, ...]) -> tuple[Saga[Any, Any], ...]:
     if not found:
-        raise UsageError(f"--app {spec} holds no saga", code="AM2514")
+        raise UsageError(f"{said} holds no saga", code="AM2514")
     for each in found:
         if not isinstance(each, Saga):
-            raise UsageError(f"--app {spec} holds {each!r}, which is no Saga", code="AM2514")
+            raise UsageError(f"{said} holds {each!r}, which is no Saga", code="AM2514")
     return found
 
 
-def _broke(spec: str, error: Exception) -> UsageError:
+def _broke(said: str, error: Exception) -> UsageError:
     """The user's own code raised: say what, and at which of their lines."""
+    what = f"{type(error).__name__}: {error}"
+    if "partially initialized module" in str(error):
+        return UsageError(
+            f"{said} cannot be loaded, for modules import each other in a circle: {what}{_where(error)}; move what "
+            f"both need into a third module",
+            code="AM2515",
+        )
+    return UsageError(f"{said} cannot be loaded: {what}{_where(error)}", code="AM2515")
+
+
+def _where(error: BaseException) -> str:
+    frame = user_frame(error)
+    return f" ({frame.filename}, line {frame.lineno})" if frame else ""
+
+
+def user_frame(error: BaseException) -> traceback.FrameSummary | None:
+    """The innermost of the user's own lines through which an error came; None when there is none."""
     frames = traceback.extract_tb(error.__traceback__)
-    inner = [frame for frame in frames if "importlib" not in frame.filename and frame.filename != __file__]
-    where = f" ({inner[-1].filename}, line {inner[-1].lineno})" if inner else ""
-    return UsageError(f"--app {spec} cannot be loaded: {type(error).__name__}: {error}{where}", code="AM2515")
+    own = Path(__file__).parent.parent
+    inner = [each for each in frames if "importlib" not in each.filename and own not in Path(each.filename).parents]
+    return inner[-1] if inner else None

@@ -78,6 +78,7 @@ class Saga(Generic[In, Out]):
         input_type: the input's type.
         resources: the classes, as declared, those of called sagas included.
         written: what a `call` of it takes.
+        place: the file and line where it was built.
         redactions: the marked places of its payloads, which people must not see.
 
     Raises:
@@ -93,6 +94,7 @@ class Saga(Generic[In, Out]):
     input_type: Annotation
     resources: tuple[type, ...]
     written: Written
+    place: tuple[str, int]
     redactions: Redactions
 
     @overload
@@ -136,7 +138,8 @@ class Saga(Generic[In, Out]):
         check_name(name, "a saga")
         if isinstance(version, bool) or not isinstance(version, int) or version < 1:
             raise DefinitionError(f'saga "{name}": version={version!r}; give a whole number from 1', code="AM1402")
-        written = Written(nodes, result, local_names(calling_frame()))
+        frame = calling_frame()
+        written = Written(nodes, result, local_names(frame))
         compiled = compile_saga(
             name,
             version,
@@ -158,6 +161,7 @@ class Saga(Generic[In, Out]):
         self.input_type = compiled.input.declared
         self.resources = compiled.resources
         self.written = written
+        self.place = (frame.f_code.co_filename, frame.f_lineno)
         self._input = compiled.input
         self._result = compiled.result
         self.redactions = _redactions(compiled)

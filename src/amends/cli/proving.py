@@ -1,0 +1,49 @@
+"""The grammar of the commands that look for an author's mistakes: check.
+
+Rules of this file: those of `app`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from .grammar import NONE, PROVE, Flag, app
+from .options import COMMON, Common
+
+Least = Literal["error", "warning", "info"]
+
+
+@app.command(group=PROVE)
+def check(
+    targets: Annotated[tuple[str, ...], Parameter(negative_iterable="", show_default=False)] = NONE,
+    /,
+    *,
+    format: Literal["text", "json", "sarif", "junit"] = "text",
+    severity: Least = "warning",
+    fail_on: Least = "error",
+    baseline: Annotated[Path | None, Parameter(show_default=False)] = None,
+    write_baseline: Flag = False,
+    common: Common = COMMON,
+) -> int:
+    """Look for mistakes in sagas, without running anything of them.
+
+    Exit 0 when nothing is found that --fail-on names, 1 when something is, 2 when a module cannot be imported.
+    `# amends: ignore[SG011] the reason` at the line, or alone above it, silences one place.
+
+    Parameters:
+        targets: module, module:saga or path/to/file.py; that of --app when left out.
+        format: For people, for programs, or for tools that show findings beside the code.
+        severity: The least that is reported.
+        fail_on: The least that makes the command fail.
+        baseline: A file of findings that are known and not reported.
+        write_baseline: Write what is found now into the baseline's file, and report nothing.
+    """
+    from .checking import check_sagas
+
+    form = "json" if format == "text" and common.output != "table" else format
+    return check_sagas(
+        common, targets, form=form, severity=severity, fail_on=fail_on, baseline=baseline, write=write_baseline
+    )

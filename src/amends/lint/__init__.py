@@ -1,0 +1,21 @@
+"""`amends check`: mistakes of a saga's author, found without running anything.
+
+    findings    a rule, and what it finds            source     the trees of functions, and what names mean
+    subject     one saga as rules look at it         words      the words by which names are judged
+    order · undoing · keys                           the rules, grouped by idea
+    catalogue   every rule by its id                 checking   runs them
+    refused     what `Saga(...)` itself refuses      ignoring   comments that silence one place
+    reports     for programs                         baseline   findings that are known
+
+Rules of this package: nothing of the author's is called. A rule is certain or says that it asks.
+"""
+
+from __future__ import annotations
+
+from .catalogue import RULES
+from .checking import check
+from .findings import Finding, Place, Rule, Severity
+from .refused import refused
+from .reports import junit, record, sarif
+
+__all__ = ["RULES", "Finding", "Place", "Rule", "Severity", "check", "junit", "record", "refused", "sarif"]

@@ -1,0 +1,256 @@
+"""The syntax trees of an author's functions, and what the names in them mean.
+
+Names are told without running anything: `httpx.post` is "httpx.post", whatever it was imported as; a
+method of something made by `httpx.AsyncClient()` is "httpx.AsyncClient().post"; a parameter that takes a
+resource goes by its class. What cannot be told goes by the name it is written with, behind a dot:
+".charge".
+
+Rules of this file:
+  * nothing of the author's is called, and no attribute of an instance is read;
+  * a function whose source cannot be had has no tree, and no rule speaks of what it cannot see.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import inspect
+import linecache
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from types import CodeType, FunctionType, ModuleType
+from typing import Any, TypeAlias
+
+from ..core.functions import innermost
+from .findings import Place
+
+Routine: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+_ROUTINES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+
+
+class Files:
+    """Source files, each read and parsed once."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, list[str]] = {}
+        self._routines: dict[str, dict[int, list[Routine]]] = {}
+        self._trees: dict[str, ast.Module | None] = {}
+
+    def lines(self, file: str) -> list[str]:
+        """Its lines; none when it cannot be read."""
+        if file not in self._lines:
+            self._lines[file] = linecache.getlines(file)
+        return self._lines[file]
+
+    def tree(self, file: str) -> ast.Module | None:
+        """Its syntax tree; None when it has none."""
+        if file not in self._trees:
+            lines = self.lines(file)
+            try:
+                self._trees[file] = ast.parse("".join(lines)) if lines else None
+            except SyntaxError:  # changed since it was imported
+                self._trees[file] = None
+        return self._trees[file]
+
+    def routine(self, code: CodeType) -> Routine | None:
+        """The node that a code object was compiled from."""
+        file = code.co_filename
+        if file not in self._routines:
+            found: dict[int, list[Routine]] = {}
+            tree = self.tree(file)
+            for node in ast.walk(tree) if tree else ():
+                if isinstance(node, _ROUTINES):
+                    found.setdefault(first_line(node), []).append(node)
+            self._routines[file] = found
+        there = [each for each in self._routines[file].get(code.co_firstlineno, ()) if name_of(each) == code.co_name]
+        return there[0] if len(there) == 1 else None
+
+
+@dataclass(frozen=True)
+class Source:
+    """One function of the author's: where it stands, and its tree.
+
+    Attributes:
+        function: the plain function; None for a callable that is none.
+        file, line: of its first line, decorators included.
+        tree: None when its source cannot be had.
+        types: by parameter, the class of what it takes, where that is known.
+    """
+
+    files: Files
+    function: FunctionType | None
+    file: str
+    line: int
+    tree: Routine | None
+    types: dict[str, type]
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """That of its `def`, then those of its decorators."""
+        if self.tree is None:
+            return (Place(self.file, self.line),)
+        lines = [self.tree.lineno, *range(first_line(self.tree), self.tree.lineno)]
+        return tuple(Place(self.file, line, self.tree.col_offset + 1) for line in lines)
+
+    def at(self, node: ast.AST) -> tuple[Place, ...]:
+        """The places of an expression or statement of its: its first line, then the others, then the function's."""
+        first, last = getattr(node, "lineno", self.line), getattr(node, "end_lineno", self.line)
+        column = getattr(node, "col_offset", 0) + 1
+        inner = tuple(Place(self.file, line, column) for line in range(first, last + 1))
+        return (*inner, *self.places)
+
+    @cached_property
+    def body(self) -> list[ast.AST]:
+        """Every node of its body, those of functions inside it included; decorators and annotations are none."""
+        if self.tree is None:
+            return []
+        roots = self.tree.body if isinstance(self.tree.body, list) else [self.tree.body]
+        return [node for root in roots for node in ast.walk(root)]
+
+    @cached_property
+    def parameters(self) -> list[str]:
+        """The names of its parameters."""
+        if self.tree is None:
+            return []
+        given = self.tree.args
+        return [each.arg for each in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
+
+    @property
+    def is_async(self) -> bool:
+        """Whether it is an `async def`."""
+        return isinstance(self.tree, ast.AsyncFunctionDef)
+
+    def calls(self) -> Iterator[ast.Call]:
+        """Every call in its body."""
+        for node in self.body:
+            if isinstance(node, ast.Call):
+                yield node
+
+    def called(self, call: ast.Call) -> str:
+        """What is called, as a dotted name."""
+        return self.dotted(call.func)
+
+    def dotted(self, node: ast.expr) -> str:
+        """The full name of a name or attribute."""
+        match node:
+            case ast.Name(id=name):
+                return self._name(name)
+            case ast.Attribute(value=value, attr=attribute):
+                return f"{self.dotted(value)}.{attribute}"
+            case ast.Call(func=function):
+                return f"{self.dotted(function)}()"
+            case ast.Await(value=value):
+                return self.dotted(value)
+            case _:
+                return ""
+
+    def object_of(self, node: ast.expr) -> Any:
+        """The module, class or function that a name or attribute stands for; None when it cannot be told."""
+        if isinstance(node, ast.Name) and node.id not in self.local:
+            return self.known.get(node.id)
+        if isinstance(node, ast.Attribute):
+            holder = self.object_of(node.value)
+            if isinstance(holder, (ModuleType, type)):
+                return vars(holder).get(node.attr)
+        return None
+
+    @cached_property
+    def known(self) -> dict[str, Any]:
+        """What its free names stand for."""
+        if self.function is None:
+            return {}
+        found = dict(self.function.__globals__)
+        for name, cell in zip(self.function.__code__.co_freevars, self.function.__closure__ or (), strict=True):
+            try:
+                found[name] = cell.cell_contents
+            except ValueError:  # it is bound later
+                continue
+        return found
+
+    @cached_property
+    def local(self) -> dict[str, str]:
+        """The names that it binds itself, and what is known of each: a dotted name, or ""."""
+        found = dict.fromkeys(self.parameters, "")
+        found |= {name: f"{_full(kind)}()" for name, kind in self.types.items()}
+        values: list[tuple[str, ast.expr]] = []
+        for node in self.body:
+            match node:
+                case ast.Import(names=names):
+                    found |= {each.asname or each.name.partition(".")[0]: (each.asname and each.name)
+                              or each.name.partition(".")[0] for each in names}  # fmt: skip
+                case ast.ImportFrom(module=module, names=names):
+                    found |= {each.asname or each.name: f"{module}.{each.name}" for each in names}
+                case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                    values.append((name, value))
+                case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
+                    values.append((name, value))
+                case ast.withitem(context_expr=value, optional_vars=ast.Name(id=name)):
+                    values.append((name, value))
+                case ast.NamedExpr(target=ast.Name(id=name), value=value):
+                    values.append((name, value))
+                case ast.Name(id=name, ctx=ast.Store()):
+                    found.setdefault(name, "")
+        declared = {name for node in self.body if isinstance(node, (ast.Global, ast.Nonlocal)) for name in node.names}
+        for name in declared:
+            found.pop(name, None)
+        self.__dict__["local"] = found  # `dotted` asks for it
+        for name, value in values:
+            if name not in declared and not isinstance(value, ast.Name):
+                found[name] = self.dotted(value)
+        return found
+
+    @cached_property
+    def assigned(self) -> dict[str, list[ast.expr]]:
+        """By local name, every expression that is assigned to it."""
+        found: dict[str, list[ast.expr]] = {}
+        for node in self.body:
+            match node:
+                case ast.Assign(targets=targets, value=value):
+                    for target in targets:
+                        if isinstance(target, ast.Name):
+                            found.setdefault(target.id, []).append(value)
+                case (
+                    ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value)
+                    | ast.NamedExpr(target=ast.Name(id=name), value=value)
+                    | ast.AugAssign(target=ast.Name(id=name), value=value)
+                ):
+                    found.setdefault(name, []).append(value)
+        return found
+
+    def _name(self, name: str) -> str:
+        if name in self.local:
+            return self.local[name]
+        value = self.known.get(name, vars(builtins).get(name))
+        if isinstance(value, ModuleType):
+            return value.__name__
+        if isinstance(value, type) or inspect.isroutine(value):
+            return _full(value)
+        return "" if value is None else f"{_full(type(value))}()"
+
+
+def source_of(files: Files, call: Callable[..., Any], types: dict[str, type]) -> Source:
+    """The source of a callable."""
+    function = inspect.unwrap(innermost(call))
+    function = getattr(function, "__func__", function)
+    if not isinstance(function, FunctionType):
+        return Source(files, None, "", 0, None, types)
+    code = function.__code__
+    return Source(files, function, code.co_filename, code.co_firstlineno, files.routine(code), types)
+
+
+def first_line(node: Routine) -> int:
+    """That of its first decorator, or its own."""
+    decorators = getattr(node, "decorator_list", [])
+    return decorators[0].lineno if decorators else node.lineno
+
+
+def name_of(node: Routine) -> str:
+    """As its code object has it."""
+    return "<lambda>" if isinstance(node, ast.Lambda) else node.name
+
+
+def _full(value: Any) -> str:
+    name = getattr(value, "__qualname__", getattr(value, "__name__", ""))
+    module = getattr(value, "__module__", "") or ""
+    return name if module in {"", "builtins"} else f"{module}.{name}"

@@ -1,0 +1,152 @@
+"""`amends check`: what it takes, what it prints, and how it ends."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+MISTAKE = """
+from amends import Saga, step
+
+
+@step
+async def reserve(order: str) -> None: ...
+
+
+@step(pivot=True)
+async def capture(order: str) -> None: ...
+
+
+sell = Saga("sell", reserve, capture)
+"""
+RIGHT = MISTAKE.replace("@step\n", "@step(read_only=True)\n")
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Writes a module into the current directory, under a name that no other test has."""
+    names = iter(range(100))
+
+    def write(text: str) -> str:
+        name = f"{tmp_path.name.replace('-', '_')}_{next(names)}"
+        (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
+        return name
+
+    return write
+
+
+def test_a_mistake_is_reported_with_its_place_its_rule_and_its_mend_and_fails(call, write):
+    name = write(MISTAKE)
+    done = call("check", name)
+    first, mend = done.out.splitlines()
+    assert first == (
+        f'{name}.py:6:1: error SG005 step "reserve" has no compensation, and "capture", which comes after it, may turn '
+        f"the saga back"
+    )
+    assert mend.startswith("    give it a compensation")
+    assert done.err == "1 saga checked: 1 error\n"
+    assert done.code == 1
+
+
+def test_nothing_found_is_said_and_succeeds(call, write):
+    done = call("check", write(RIGHT))
+    assert (done.out, done.err, done.code) == ("", "1 saga checked: nothing found\n", 0)
+
+
+@pytest.mark.parametrize("form", ["{0}", "{0}:sell", "{0}.py", "./{0}.py:sell"])
+def test_a_target_is_a_module_or_a_file_or_an_object_in_it(call, write, form):
+    assert call("check", form.format(write(MISTAKE))).code == 1
+
+
+def test_several_targets_are_checked_together(call, write):
+    done = call("check", write(MISTAKE), write(MISTAKE), write(RIGHT))
+    assert done.err == "3 sagas checked: 2 errors\n"
+
+
+def test_without_a_target_it_checks_the_app(call, write):
+    assert call("check", "--app", f"{write(MISTAKE)}:sell").code == 1
+
+
+def test_a_definition_that_is_refused_is_a_finding_with_the_step_s_place(call, write):
+    name = write(MISTAKE.replace("@step\n", "@step(pivot=True)\n"))
+    done = call("check", name)
+    assert done.out.startswith(f"{name}.py:10:1: error SG003 [AM1301]")
+    assert "Traceback" not in done.err
+    assert done.code == 1
+
+
+def test_a_refused_definition_of_one_target_does_not_hide_the_mistakes_of_another(call, write):
+    done = call("check", write(MISTAKE.replace("@step\n", "@step(pivot=True)\n")), write(MISTAKE), "-o", "json")
+    assert {finding["rule"] for finding in json.loads(done.out)} == {"SG003", "SG005"}
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "words"),
+    [
+        ("1 / 0\n", "AM2515", "division by zero"),
+        ("def f(:\n", "AM2515", "SyntaxError"),
+        ("import no_such_module_at_all\n", "AM2515", "no_such_module_at_all"),
+        ("import sys\nraise SystemExit(0)\n", "AM2516", "__main__"),
+        ("import asyncio\nasyncio.run(main())\n", "AM2517", "line 2"),
+        ("x = 1\n", "AM2514", "no saga"),
+    ],
+)
+def test_a_module_that_cannot_be_checked_says_why_in_one_line(call, write, text, code, words):
+    done = call("check", write(text))
+    assert done.code == 2
+    assert done.out == ""
+    assert f"[{code}]" in done.err
+    assert words in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_modules_that_import_each_other_in_a_circle_are_told_as_such(call, write, tmp_path):
+    one = write("")
+    other = write(f"from {one} import thing\nother = 1\n")
+    (tmp_path / f"{one}.py").write_text(f"from {other} import other\nthing = 1\n", encoding="utf-8")
+    done = call("check", one)
+    assert done.code == 2
+    assert "in a circle" in done.err
+
+
+def test_what_a_module_would_run_is_not_run(call, write, tmp_path):
+    call("check", write("import asyncio\nopen('made', 'w').close\nasyncio.run(main())\n"))
+    assert not (tmp_path / "made").exists()
+
+
+def test_what_a_module_prints_does_not_spoil_the_output(call, write):
+    assert json.loads(call("check", write(f"print('hello')\n{RIGHT}"), "--format", "json").out) == []
+
+
+@pytest.mark.parametrize("form", ["json", "sarif", "junit"])
+def test_findings_are_told_to_programs_with_the_file_as_seen_from_here(call, write, form):
+    name = write(MISTAKE)
+    done = call("check", name, "--format", form)
+    assert f'"{name}.py"' in done.out
+    assert "SG005" in done.out
+    assert done.code == 1
+
+
+def test_infos_are_counted_and_shown_when_they_are_asked_for(call, write):
+    name = write(MISTAKE.replace("reserve, ", "").replace("pivot=True", "timeout=5"))
+    done = call("check", name)
+    assert (done.out, done.code) == ("", 0)
+    assert done.err == "1 saga checked: 1 info (1 not shown: --severity info)\n"
+    assert "SG004" in call("check", name, "--severity", "info").out
+    assert call("check", name, "--fail-on", "info").code == 1
+
+
+def test_a_baseline_is_written_and_what_it_knows_is_not_reported(call, write):
+    name = write(MISTAKE)
+    assert call("check", name, "--baseline", "known.json", "--write-baseline").code == 0
+    done = call("check", name, "--baseline", "known.json")
+    assert (done.out, done.code) == ("", 0)
+    Path(f"{name}.py").write_text(RIGHT, encoding="utf-8")
+    assert "SG005" in Path("known.json").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("options", [["--write-baseline"], ["--baseline", "none.json"]])
+def test_a_baseline_that_is_not_there_or_not_named_is_usage(call, write, options):
+    done = call("check", write(RIGHT), *options)
+    assert done.code == 2
+    assert "[AM2519]" in done.err

@@ -1,0 +1,21 @@
+from dataclasses import dataclass
+
+from amends import Context, Saga, step
+
+
+@dataclass
+class Order:
+    order_id: str
+    total: int
+    email: str
+
+
+@step(retriable=True)
+async def mail_receipt(order: Order, ctx: Context) -> None: ...
+
+
+@step(pivot=True)
+async def capture(order: Order, ctx: Context) -> None: ...
+
+
+sell = Saga("sell", capture, mail_receipt)

@@ -1,0 +1,52 @@
+"""docs/reference/rules.md: every rule of `amends check`, with a wrong and a right example and what is said of it.
+
+The examples are the files of tests/lint/rules/, which tests check, and what is said of the wrong one is what the check
+says when this page is made.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+from amends.cli.targets import load_targets
+from amends.lint import RULES, Finding, Rule, check
+from tools.reference.text import cell, generated
+
+EXAMPLES = Path(__file__).parent.parent.parent / "tests" / "lint" / "rules"
+INTRODUCTION = """\
+What [`amends check`](../how-to/check.md) looks for. An **error** is a mistake: the saga will lose, double or strand an
+effect. A **warning** is very likely one. An **info** is a question, or advice, and is shown with `--severity info`.
+Numbers that are missing here are of checks that are not made.
+
+A comment silences one place, if it says why: `# amends: ignore[SG005] the reservation lapses within minutes`.
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    lines = [*generated("Rules", "src/amends/lint and tests/lint/rules"), INTRODUCTION, "| | | |", "|---|---|---|"]
+    lines += [f"| [{rule.id}](#{rule.id.lower()}) | {rule.severity} | {cell(rule.title)} |" for rule in RULES.values()]
+    lines.append("")
+    for rule in RULES.values():
+        lines += _one(rule)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _one(rule: Rule) -> Iterator[str]:
+    yield from (f"## {rule.id}", "", f"**{rule.title[0].upper()}{rule.title[1:]}.** {rule.severity.capitalize()}.", "")
+    yield from (rule.why, "", f"To mend it, {rule.mend}.", "")
+    for kind in ("wrong", "right"):
+        file = EXAMPLES / rule.id / f"{kind}.py"
+        yield from (f'```python title="{kind}.py"', file.read_text(encoding="utf-8").rstrip(), "```", "")
+        if kind == "wrong":
+            yield from ("What is said of it:", "", "```text", *_said(file, kind), "```", "")
+
+
+def _said(file: Path, kind: str) -> Iterator[str]:
+    loaded = load_targets([str(file)])
+    for finding in (*loaded.refused, *check(*loaded.sagas)):
+        here: Finding = dataclasses.replace(finding, place=dataclasses.replace(finding.place, file=f"{kind}.py"))
+        yield f"{here.place}: {here.severity} {here.rule.id} {here.what}"
+        yield f"    {here.mend}"
