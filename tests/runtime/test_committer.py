@@ -47,16 +47,30 @@ def test_more_frames_than_a_batch_may_hold_land_in_order_with_what_belongs_to_ea
             committer.open(batch, saga.saga_id, None)
         for number, saga in enumerate(sagas):
             batch = committer.append(saga, saga.saga_id, 2, 1, [ev.Released()])
+            committer.answer_with_frame(number + 1, "")
             if number % 2:
                 batch.closed.append(saga.saga_id)
             else:
                 batch.due[saga.saga_id] = ASLEEP
+        committer.answer(SAGAS + 1, "refused")
+        batches = []
+        commit = store.commit
+
+        async def noted(lease, batch):
+            batches.append(batch)
+            return await commit(lease, batch)
+
+        store.commit = noted
         committer.start()
         await committer.flush()
         await committer.stop()
 
         assert committer.batches > 2, f"{2 * SAGAS} frames fit into one batch of {BATCH_FRAMES_MAX}: nothing was cut"
         assert landed == [(saga.saga_id, seq) for seq in (1, 2) for saga in sagas]
+        for batch in batches:  # a command is answered with its frame: a crash in between would apply it twice
+            seconds = {row.saga_id for row in batch.frames if row.seq == 2}
+            assert {f"s{command - 1:04}" for command, error in batch.answered.items() if not error} == seconds
+        assert batches[-1].answered[SAGAS + 1] == "refused"
         journals = await store.frames([saga.saga_id for saga in sagas])
         assert {len(rows) for rows in journals.values()} == {2}
         still_open = await store.open_sagas(after=0, due_from=0, due_before=ASLEEP + 1, limit=SAGAS)

@@ -20,6 +20,7 @@ from amends import (
     step,
     wait_for,
 )
+from amends.core.events import CancelRefused, TurnedBack, decode_frame
 from amends.stores.memory import MemoryStore
 from tests.runtime.stage import FaultyStore, Ground, events_of, scene, until
 
@@ -228,6 +229,43 @@ async def test_cancel_during_the_pivot_waits_for_its_outcome(file_ground, way, p
         else:  # its outcome is unknown, so there is neither back nor forward
             with pytest.raises(SagaRequiresManual):
                 await handle.result()
+
+
+@pytest.mark.parametrize("pivot", ["succeeds", "is rejected"])
+@scene
+async def test_a_cancel_that_waited_for_its_pivot_is_answered_in_the_transaction_that_decides_it(file_ground, pivot):
+    """A crash behind that transaction must not have the next holder answer what was applied with "too late"."""
+    world = World()
+    world.hold.clear()
+    async with Desk(file_ground, "inbox", world) as (leader, client):
+        handle = await leader.start(world.forward, Order())
+        await world.begun.wait()
+        cancelling = asyncio.create_task(client.cancel(handle.id, reason="customer"))
+        await until(lambda: asked(leader, handle.id))
+        commit, goes_on = leader._store.commit, asyncio.Event()
+
+        async def is_the_last(lease, batch):
+            events = [event for row in batch.frames for event in decode_frame(row.body).events]
+            if any(isinstance(event, (TurnedBack, CancelRefused)) for event in events):
+                leader._store.commit = after_it
+            return await commit(lease, batch)
+
+        async def after_it(lease, batch):
+            await goes_on.wait()
+            return await commit(lease, batch)
+
+        leader._store.commit = is_the_last
+        world.failing |= {"card"} if pivot == "is rejected" else set()
+        world.hold.set()
+        try:
+            if pivot == "is rejected":
+                assert await asyncio.wait_for(cancelling, 5) is True
+            else:
+                with pytest.raises(Conflict, match="its pivot was under way and did not fail, so there is no way back"):
+                    await asyncio.wait_for(cancelling, 5)
+        finally:
+            goes_on.set()
+            leader._store.commit = commit
 
 
 async def asked(leader, saga_id):

@@ -83,6 +83,11 @@ def _still_open(state: SagaState, verb: str) -> None:
         raise _conflict(state, f"{verb} comes too late")
 
 
+def no_way_back(state: SagaState) -> Conflict:
+    """What a cancel is told that waited for its pivot, when that did not fail."""
+    return _conflict(state, "its pivot was under way and did not fail, so there is no way back")
+
+
 def cancel(state: SagaState, reason: str, actor: str) -> list[Event]:
     """Turn back; during a pivot, ask for it and wait for the pivot's outcome."""
     _still_open(state, "cancel")

@@ -24,8 +24,10 @@ from ..core.events import Event
 from ..core.fold import fold
 from ..core.state import SagaState
 from ..core.transitions import BACKING_OFF
+from ..core.verbs import no_way_back
 from ..stores.base import ASLEEP, KeyRow
 from . import calling
+from .commands import encode_error
 from .evaluate import evaluate
 from .executor import ACTION, COMPENSATION, COMPENSATION_POLL, POLL, PROBE, Call
 
@@ -49,9 +51,9 @@ class Actor:
     """
 
     __slots__ = (
-        "_armed", "_due_on_disk", "_held_back", "_moving", "_timer", "calls", "correlation", "dead", "durable_seq",
-        "engine", "holder", "news", "outcome_known", "running", "saga", "saga_id", "state", "stragglers", "visitors",
-        "written",
+        "_armed", "_due_on_disk", "_held_back", "_moving", "_timer", "calls", "cancels", "correlation", "dead",
+        "durable_seq", "engine", "holder", "news", "outcome_known", "running", "saga", "saga_id", "state", "stragglers",
+        "visitors", "written",
     )  # fmt: skip
 
     def __init__(self, engine: Engine, saga: Saga[Any, Any], state: SagaState) -> None:
@@ -67,6 +69,7 @@ class Actor:
         self.durable_seq = state.seq
         self.written: list[tuple[int, asyncio.Future[None]]] = []  # (seq, who waits for its frame)
         self.news: list[asyncio.Future[None]] = []  # who waits for an end, or for the fate of a cancel
+        self.cancels: list[int] = []  # commands of the inbox that wait for the outcome of the pivot
         self.visitors = 0  # who looks at it right now, and keeps it in memory
         self.dead = False
         self.holder = ""  # the saga that has the start key, when this one was refused
@@ -134,12 +137,23 @@ class Actor:
         if state.seq == 1:
             committer.open(batch, self.saga_id, key)
         if command:
-            batch.answered[command] = ""
+            committer.answer_with_frame(command, "")
+        if self.cancels:
+            self._answer_cancels(frame)
         if state.finished:
             batch.closed.append(self.saga_id)
             batch.due.pop(self.saga_id, None)
         elif self._due_on_disk and not self._resting(now):
             self._due_on_disk = batch.due[self.saga_id] = 0
+
+    def _answer_cancels(self, frame: list[Event]) -> None:
+        """Those that waited for the pivot, in the very frame that decides them: a crash leaves both or neither."""
+        decided = next((event for event in frame if isinstance(event, (ev.TurnedBack, ev.CancelRefused))), None)
+        if decided is not None:
+            error = "" if isinstance(decided, ev.TurnedBack) else encode_error(no_way_back(self.state))
+            for command in self.cancels:
+                self.engine.committer.answer_with_frame(command, error)
+            self.cancels.clear()
 
     def _cut_for_deadline(self) -> None:
         """Only the deadline cuts running actions when a saga turns back."""

@@ -100,6 +100,7 @@ class Committer:
         self._batch = Batch(self._number)
         self._frames: list[Gathered] = []
         self._rows = self._batch.frames
+        self._answered_at: dict[int, int] = {}  # command -> how many frames must be sent with its answer, or before
 
     def start(self) -> None:
         """Begin; needs the running loop."""
@@ -128,6 +129,11 @@ class Committer:
         batch.opened.append(saga_id)
         if key is not None:
             batch.keys.append(key)
+
+    def answer_with_frame(self, command_id: int, error: str) -> None:
+        """Answer a command of the inbox together with the frame just appended."""
+        self._batch.answered[command_id] = error
+        self._answered_at[command_id] = len(self._rows)
 
     def answer(self, command_id: int, error: str) -> None:
         """Answer a command of the inbox, with what gathers now."""
@@ -204,10 +210,10 @@ class Committer:
         body = self._next_body()
         if self._empty() and body is None:
             return  # a body that was let go was all there was
-        batch, frames = self._batch, self._frames
+        batch, frames, answered_at = self._batch, self._frames, self._answered_at
         self._fresh()
         if len(frames) > BATCH_FRAMES_MAX:
-            frames = self._split(batch, frames)
+            frames = self._split(batch, frames, answered_at)
         if body is None:
             self._tell(batch, frames, await self._commit(lambda: self._store.commit(self._lease(), batch)))
             return
@@ -243,8 +249,8 @@ class Committer:
             for owner, at, events in frames:
                 owner.durable(at, events)
 
-    def _split(self, batch: Batch, frames: list[Gathered]) -> list[Gathered]:
-        """Send an overlong batch in two; what is not a frame goes with the first, but ends wait."""
+    def _split(self, batch: Batch, frames: list[Gathered], answered_at: dict[int, int]) -> list[Gathered]:
+        """Send an overlong batch in two: what belongs to a frame goes with it, but ends and due times wait."""
         rest = Batch(self._number, frames=batch.frames[BATCH_FRAMES_MAX:])
         batch.frames = batch.frames[:BATCH_FRAMES_MAX]
         later = {row.saga_id for row in rest.frames}
@@ -257,7 +263,12 @@ class Committer:
         batch.keys = [row for row in batch.keys if row.saga_id not in firsts]
         batch.closed = [saga_id for saga_id in batch.closed if saga_id not in later]
         batch.due = {saga_id: due for saga_id, due in batch.due.items() if saga_id not in later}
-        rest.answered, batch.answered = batch.answered, {}
+        early = {command for command, count in answered_at.items() if count <= BATCH_FRAMES_MAX}
+        rest.answered = {command: error for command, error in batch.answered.items() if command not in early}
+        batch.answered = {command: batch.answered[command] for command in early}
+        self._answered_at = {
+            command: count - BATCH_FRAMES_MAX for command, count in answered_at.items() if command not in early
+        }
         self._batch, self._frames = rest, frames[BATCH_FRAMES_MAX:]
         self._rows = rest.frames
         return frames[:BATCH_FRAMES_MAX]

@@ -6,7 +6,8 @@ Rules of this file:
   * recovery goes in pages, oldest first, so the first saga moves while the last is still being read;
     a store that fails during recovery is asked again, from the page that failed.
   * a saga that cannot be taken up is on hold and stops nobody else.
-  * a command is applied at most once per term and answered in the transaction of its frame.
+  * a command is applied at most once per term and answered in the transaction of its frame; a cancel that waits
+    for its pivot in that of the frame that decides it.
 """
 
 from __future__ import annotations
@@ -315,24 +316,24 @@ def _forget(task: asyncio.Future[bool]) -> None:
 
 
 async def _apply_to(actor: Actor, command: Command, command_id: int) -> bool:
-    saga_id, engine = actor.saga_id, actor.engine
+    engine = actor.engine
     await actor.moves()
     if command.verb in ("resolve", "skip"):
         _no_call_left(actor, command.step)
     events = events_of(actor.state, actor.saga, command, engine.clock.now_ms())
     waits = command.verb == "cancel" and actor.state.pivot >= 0  # a pivot that has begun decides
+    answered = bool(command_id) and (bool(events) or (waits and actor.state.cancelling))
+    if waits and answered:
+        actor.cancels.append(command_id)
     if events:
         actor.turn(events, command=0 if waits else command_id)
     if waits:
         while actor.state.cancelling and not actor.dead:
             await actor.next_news()
     await actor.landed()
-    if waits and not actor.state.back and not actor.dead:
-        raise Conflict(
-            f"saga {saga_id} is {actor.state.status}: its pivot was under way and did not fail, "
-            f"so there is no way back; this state allows {verbs.allowed(actor.state)}"
-        )
-    return bool(events) and bool(command_id) and not waits
+    if waits and not (answered or actor.state.back or actor.dead):
+        raise verbs.no_way_back(actor.state)
+    return answered
 
 
 def _no_call_left(actor: Actor, path: str) -> None:
