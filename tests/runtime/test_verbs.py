@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import pytest
 
 from amends import (
+    Accepted,
     Conflict,
+    Context,
     NotFound,
     Rejected,
     Retry,
@@ -266,6 +268,73 @@ async def test_a_cancel_that_waited_for_its_pivot_is_answered_in_the_transaction
         finally:
             goes_on.set()
             leader._store.commit = commit
+
+
+@pytest.mark.parametrize("pivot", ["succeeds", "is rejected"])
+@scene
+async def test_a_cancel_whose_pivot_is_decided_by_the_next_holder_is_answered_with_that(file_ground, pivot):
+    """The pivot's outcome was the last word of the holder before; nothing is to be undone, so the saga ends at once."""
+    world = World()
+    world.hold.clear()
+    alone = Saga("alone", world.forward.steps["capture"])
+    first, client = file_ground.orchestrator(alone, grace="10s"), file_ground.orchestrator(worker=False)
+    async with client:
+        await first.__aenter__()
+        handle = await first.start(alone, Order())
+        await world.begun.wait()
+        cancelling = asyncio.create_task(client.cancel(handle.id, reason="customer"))
+        await until(lambda: asked(first, handle.id))
+        engine = first._leader.engine
+        closing = asyncio.create_task(first.close())
+        await until(lambda: engine.draining)
+        world.failing |= {"card"} if pivot == "is rejected" else set()
+        world.hold.set()
+        await closing
+        assert not cancelling.done()
+        async with file_ground.orchestrator(alone) as second:
+            if pivot == "is rejected":
+                assert await cancelling is True
+                assert await second.handle(handle.id).status() == "compensated"
+            else:
+                with pytest.raises(Conflict, match="no way back"):
+                    await cancelling
+            assert [event for event in await events_of(second, handle.id) if event == "CancelRequested"] == [
+                "CancelRequested"
+            ]
+
+
+@scene
+async def test_a_cancel_that_waits_for_an_accepted_pivot_is_answered_by_the_next_holder_too(file_ground):
+    """Its saga rests between two polls, and must not leave memory and the command with it."""
+    done = []
+
+    async def captured(ctx: Context) -> bool:
+        if done:
+            raise Rejected("the card is refused")
+        return False
+
+    @step(pivot=True)
+    async def capture(order: Order) -> Accepted | None:
+        return Accepted(poll=captured, every="50ms", until="1h")
+
+    alone = Saga("alone", capture)
+    first, client = file_ground.orchestrator(alone), file_ground.orchestrator(worker=False)
+    async with client:
+        async with first:
+            handle = await first.start(alone, Order())
+            await until(lambda: polled(first, handle.id))
+            cancelling = asyncio.create_task(client.cancel(handle.id, reason="customer"))
+            await until(lambda: asked(first, handle.id))
+        async with file_ground.orchestrator(alone, horizon="1ms") as second:
+            seen = (await events_of(second, handle.id)).count("PollPending")
+            await until(lambda: polled(second, handle.id, seen + 2))
+            assert not cancelling.done()
+            done.append(True)
+            assert await cancelling is True
+
+
+async def polled(leader, saga_id, times=1):
+    return (await events_of(leader, saga_id)).count("PollPending") >= times
 
 
 async def asked(leader, saga_id):

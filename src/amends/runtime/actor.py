@@ -362,7 +362,7 @@ class Actor:
         """Whether the engine may let go of it: all landed, nobody waits, nothing near."""
         return (
             self.durable_seq == self.state.seq
-            and not (self.visitors or self.written or self.running or self.stragglers)
+            and not (self.visitors or self.cancels or self.written or self.running or self.stragglers)
             and all(future.done() for future in self.news)
             and self._resting(self.engine.clock.now_ms())
         )

@@ -80,6 +80,7 @@ class Engine:
         self.committer = Committer(store, lambda: self.lease, self.fail, sealing=sealing)
         self.actors: dict[str, Actor] = {}
         self.held: dict[str, str] = {}
+        self.cancels: dict[str, list[int]] = {}  # found in the inbox before recovery, which decides some of them
         self.left: set[str] | None = None  # sagas that leave memory while the intake reads journals
         self.draining = False
         self.stopped = False
@@ -193,6 +194,8 @@ class Engine:
             return None
         actor = Actor(self, saga, state)
         actor.visitors = visitors
+        if state.cancelling:
+            actor.cancels = self.cancels.pop(saga_id, [])
         self.held.pop(saga_id, None)
         if state.finished and not visitors:
             return actor

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Raw
@@ -92,7 +93,11 @@ class Intake:
 
     async def _run(self) -> None:
         engine = self._engine
+        cancels = engine.cancels = await self._patiently(self._cancels)
+        known = dict(cancels)
         await self._patiently(self._recover)
+        self._begun.update(command for saga_id in known.keys() - cancels.keys() for command in known[saga_id])
+        cancels.clear()
         if not self.recovered.done():
             self.recovered.set_result(None)
         await self._patiently(self._sort_out_holds)
@@ -171,6 +176,15 @@ class Intake:
         due_before = engine.clock.now_ms() + engine.horizon_ms
         while await self._page(due_from=0, due_before=due_before):
             pass
+
+    async def _cancels(self) -> dict[str, list[int]]:
+        """The cancels in the inbox, by saga. One that waits for its pivot may be decided by the recovery itself."""
+        found: dict[str, list[int]] = {}
+        for row in await self._engine.store.commands(limit=_PAGE):
+            with suppress(ValueError):  # one of another release is refused when it is applied
+                if decode_command(row.body).verb == "cancel":
+                    found.setdefault(row.saga_id, []).append(row.id)
+        return found
 
     async def _sort_out_holds(self) -> None:
         """Sagas at rest, which recovery leaves on disk: whether this worker can move them must be seen all the same."""
