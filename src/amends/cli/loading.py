@@ -203,4 +203,5 @@ def user_frame(error: BaseException) -> traceback.FrameSummary | None:
     frames = traceback.extract_tb(error.__traceback__)
     own = Path(__file__).parent.parent
     inner = [each for each in frames if "importlib" not in each.filename and own not in Path(each.filename).parents]
-    return inner[-1] if inner else None
+    written = [each for each in inner if "site-packages" not in each.filename]
+    return next(reversed(written or inner), None)

@@ -1,11 +1,17 @@
 """`amends check`: mistakes of a saga's author, found without running anything.
 
     findings    a rule, and what it finds            source     the trees of functions, and what names mean
-    subject     one saga as rules look at it         words      the words by which names are judged
-    order · undoing · keys                           the rules, grouped by idea
+    subject     one saga as rules look at it         calls      what a call does, as far as its name tells
+    words       the words by which names are judged  ignoring   comments that silence one place
     catalogue   every rule by its id                 checking   runs them
-    refused     what `Saga(...)` itself refuses      ignoring   comments that silence one place
     reports     for programs                         baseline   findings that are known
+
+and the rules, grouped by idea:
+
+    refused     what `Saga(...)` itself refuses      order      what stands before what
+    undoing     compensations                        keys       repeated calls
+    patience    timeouts, deadlines, retries         outcomes   what a function says of its outcome
+    effects     effects in the wrong place           isolation  what others see meanwhile
 
 Rules of this package: nothing of the author's is called. A rule is certain or says that it asks.
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from . import keys, order, refused, undoing
+from . import effects, isolation, keys, order, outcomes, patience, refused, undoing
 from .findings import Rule, Severity
 
 SILENT = Rule(
@@ -21,4 +21,7 @@ def _sorted(*groups: Iterable[Rule]) -> dict[str, Rule]:
     return {rule.id: rule for rule in sorted((rule for group in groups for rule in group), key=lambda rule: rule.id)}
 
 
-RULES: dict[str, Rule] = _sorted(order.RULES, refused.RULES, undoing.RULES, keys.RULES, (SILENT,))
+RULES: dict[str, Rule] = _sorted(
+    order.RULES, refused.RULES, undoing.RULES, keys.RULES, patience.RULES, outcomes.RULES, effects.RULES,
+    isolation.RULES, (SILENT,),
+)  # fmt: skip

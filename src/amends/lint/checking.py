@@ -38,6 +38,6 @@ def _judged(files: Files, rule: Rule, saga: str, hit: Hit) -> Iterable[Finding]:
     ignores = [each for each in ignores_at(files, hit.places) if rule.id in each.rules or not each.rules]
     if any(each.works for each in ignores):
         return
-    yield Finding(rule, saga, hit.step, hit.places[0], hit.what, hit.mend or rule.mend)
+    yield Finding(rule, saga, hit.step, hit.places[0], hit.what, hit.mend or rule.mend, hit.severity or rule.severity)
     for each in ignores:
-        yield Finding(SILENT, saga, hit.step, each.place, "this comment gives no reason", SILENT.mend)
+        yield Finding(SILENT, saga, hit.step, each.place, "this comment gives no reason", SILENT.mend, SILENT.severity)

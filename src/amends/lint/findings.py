@@ -9,7 +9,7 @@ Rules of this file: data only. What cannot be decided soundly is never an error.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -52,15 +52,17 @@ class Hit:
         step: the path of the step, "" when it concerns the saga.
         what: what is wrong, one sentence without its full stop.
         mend: "" for the rule's own.
+        severity: None for the rule's own.
     """
 
     places: tuple[Place, ...]
     step: str
     what: str
     mend: str = ""
+    severity: Severity | None = None
 
 
-Check = Callable[["Subject"], Iterator[Hit]]
+Check = Callable[["Subject"], Iterable[Hit]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ class Rule:
 
     Attributes:
         id: stable, `SG` and three digits.
-        severity: of its findings.
+        severity: of its findings, unless one of them is less, or more, certain.
         title: what is wrong, in one line.
         mend: how to mend it, one sentence.
         why: what comes of it; a paragraph of its page.
@@ -102,6 +104,7 @@ class Finding:
         place: where to look.
         what: what is wrong, one sentence.
         mend: how to mend it, one sentence.
+        severity: how grave it is.
     """
 
     rule: Rule
@@ -110,8 +113,4 @@ class Finding:
     place: Place
     what: str
     mend: str
-
-    @property
-    def severity(self) -> Severity:
-        """The rule's."""
-        return self.rule.severity
+    severity: Severity

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
+from ..core.definition import Saga
+from .calls import Seen, acts, calls_of, followed_by, guarded, relative_update
 from .findings import Hit, Rule, Severity
 from .source import Files, Source, source_of
 from .subject import Function, Subject
+from .words import MONEY, words_of
 
 _KEY_NAMES = frozenset({
     "idempotencykey", "xidempotencykey", "idempotencytoken", "key", "requestid", "xrequestid", "requesttoken",
@@ -26,6 +30,9 @@ _UNSTABLE = {
     "os.getpid": "another one in each process",
 }  # fmt: skip
 _UNSTABLE_MODULES = {"random": "another one in each attempt", "secrets": "another one in each attempt"}
+_IDENTIFIES = re.compile(
+    r"(?:^|[_\W])(?:id|key|number|no|ref|reference|uuid|token|code|handle)s?$|Id$|idempot", re.IGNORECASE
+)
 _FOLLOWED = 3  # calls of the author's own functions that are followed
 
 
@@ -63,6 +70,10 @@ def _keys(source: Source) -> Iterator[tuple[str, ast.expr]]:
                     yield f'"{key}"', value
 
 
+def _is_header(name: str) -> bool:
+    return "idempot" in name.lower()
+
+
 def _is_key(name: str) -> bool:
     return name.lower().replace("_", "").replace("-", "") in _KEY_NAMES
 
@@ -98,14 +109,172 @@ def _returned(files: Files, called: object, depth: int) -> str:
     return ""
 
 
+def misused_key(subject: Subject) -> Iterator[Hit]:
+    """SG011: a key that several calls share."""
+    for act in subject.acts:
+        for function in act.functions:
+            for name, value in _keys(function.source):
+                match value:
+                    case ast.Attribute(value=ast.Name(id=context), attr="saga_id") if context == function.context:
+                        yield Hit(
+                            function.source.at(value),
+                            act.path,
+                            f'the {function.role} of "{act.path}" sends {context}.saga_id as {name}, which all calls '
+                            f"of the saga share: the second one looks like a repetition of the first",
+                            severity=Severity.WARNING,
+                        )
+                    case ast.Attribute(value=ast.Name(id=context), attr="action_key") if (
+                        context == function.context and function.role == "compensation" and _is_header(name)
+                    ):
+                        yield Hit(
+                            function.source.at(value),
+                            act.path,
+                            f'the compensation of "{act.path}" sends the key of the action as its own {name}: the '
+                            f"participant may take it for a repetition of the action, and do nothing",
+                            f"send {context}.idempotency_key as the key of this call, and {context}.action_key as what "
+                            f"is to be undone",
+                            Severity.WARNING,
+                        )
+
+
+def no_key(subject: Subject) -> Iterator[Hit]:
+    """SG011: a call that moves money or makes something, by which a repetition cannot be told."""
+    for act in subject.acts:
+        if not act.has_effect or act.atomic:
+            continue
+        for function in (act.action, act.compensation):
+            if function is None or function.has_key:
+                continue
+            call = next((each for each in function.source.calls() if _needs_key(function.source, each)), None)
+            if call is not None:
+                yield Hit(
+                    function.source.at(call),
+                    act.path,
+                    f'the {function.role} of "{act.path}" calls {ast.unparse(call.func)} without a key: a repetition '
+                    f"looks like a new call",
+                    severity=Severity.WARNING,
+                )
+
+
+def _needs_key(source: Source, call: ast.Call) -> bool:
+    """A request that makes something, or a call of a resource that moves money, and nothing in it identifies."""
+    seen = Seen(source, call, call)
+    verb = seen.name.rpartition(".")[2]
+    of_a_client = acts(seen) and verb in {"post", "create", "charge", "request", "send_message"}
+    if verb == "request" and call.args:
+        of_a_client = of_a_client and str(getattr(call.args[0], "value", "POST")).upper() == "POST"
+    holder = call.func.value if isinstance(call.func, ast.Attribute) else None
+    of_a_resource = holder is not None and source.class_of(holder) is not None and bool(words_of(verb) & MONEY)
+    return (of_a_client or of_a_resource) and not any(_identifies(node) for node in ast.walk(call))
+
+
+def _identifies(node: ast.AST) -> bool:
+    """Whether something that a call is given may tell it from others."""
+    match node:
+        case ast.Attribute(attr=name) | ast.Name(id=name) | ast.keyword(arg=str(name)) | ast.Constant(value=str(name)):
+            return bool(_IDENTIFIES.search(name))
+        case _:
+            return False
+
+
+def starts_without_key(subject: Subject) -> Iterator[Hit]:
+    """SG025: a step that starts a saga anew in each attempt."""
+    for act in subject.acts:
+        for function in act.functions:
+            for call in function.source.calls():
+                if starts_saga(function.source, call) and not any(each.arg in {"key", None} for each in call.keywords):
+                    yield Hit(
+                        function.source.at(call),
+                        act.path,
+                        f'the {function.role} of "{act.path}" starts a saga without key=: each attempt starts another '
+                        f"one",
+                    )
+
+
+def starts_saga(source: Source, call: ast.Call) -> bool:
+    """Whether a call starts a saga on an orchestrator."""
+    if not isinstance(call.func, ast.Attribute) or call.func.attr != "start":
+        return False
+    holder = source.dotted(call.func.value)
+    if any(kind in holder for kind in ("Orchestrator()", "SyncOrchestrator()")):
+        return True
+    first = call.args[0] if call.args else None
+    value = source.known.get(first.id) if isinstance(first, ast.Name) and first.id not in source.local else None
+    return isinstance(value, Saga)
+
+
+def relative_updates(subject: Subject) -> Iterator[Hit]:
+    """SG012: what is added once more by each repetition."""
+    for act in subject.acts:
+        if not act.has_effect or act.atomic:
+            continue
+        for function in (act.action, act.compensation):
+            if function is None or function.has_key:
+                continue
+            for through, what in _relative(function.source):
+                yield Hit(
+                    function.source.at(through),
+                    act.path,
+                    f'the {function.role} of "{act.path}" changes {what} by what it was: called twice, it changes it '
+                    f"twice",
+                )
+                break
+
+
+def _relative(source: Source) -> Iterator[tuple[ast.AST, str]]:
+    for seen in calls_of(source):
+        column = relative_update(seen.call)
+        if column and not guarded(seen.call):
+            yield seen.through, f"the column {column}"
+    yield from ((node, what) for node, what in _added(source))
+    for call in source.calls():
+        followed = followed_by(source, call)
+        if followed is not None and not any(_is_key(name) for name in followed.parameters):
+            yield from ((call, what) for _, what in _added(followed))
+
+
+def _added(source: Source) -> Iterator[tuple[ast.AST, str]]:
+    """Where something outside of the function is increased or decreased, and no condition is asked before."""
+    for node in source.body:
+        if isinstance(node, ast.AugAssign) and isinstance(node.op, (ast.Add, ast.Sub)):
+            target = node.target
+            root: ast.expr = target
+            while isinstance(root, (ast.Attribute, ast.Subscript)):
+                root = root.value
+            outside = isinstance(root, ast.Name) and (
+                root.id == "self" or root.id in source.types or root.id not in source.local
+            )
+            asked = any(isinstance(each, (ast.If, ast.Match, ast.Try)) for each in source.around(node))
+            if outside and root is not target and not asked:
+                yield node, ast.unparse(target)
+
+
 RULES = (
     Rule(
         "SG011",
         Severity.ERROR,
-        "an idempotency key differs from attempt to attempt",
+        "a repeated call cannot be told for one",
         "send ctx.idempotency_key (or ctx.headers()), which is the same in every attempt, worker and restart",
-        "An attempt whose answer was lost is repeated. Under a new key the participant takes the repetition for "
-        "another order, and charges twice.",
-        check=unstable_key,
+        "An attempt whose answer was lost is repeated. Without a key, or under a new one, the participant takes the "
+        "repetition for another order, and charges twice.",
+        check=lambda subject: (*unstable_key(subject), *misused_key(subject), *no_key(subject)),
+    ),
+    Rule(
+        "SG012",
+        Severity.WARNING,
+        "called twice, it changes something twice",
+        "do it once per key: record ctx.idempotency_key in the same transaction (amends.participant does), or set the "
+        "value instead of adding to it",
+        "Actions and compensations are called at least once. `stock + 1` done twice puts one thing too many on the "
+        "shelf, when nothing tells the second call from the first.",
+        check=relative_updates,
+    ),
+    Rule(
+        "SG025",
+        Severity.ERROR,
+        "a step starts a saga without a key",
+        "give key=ctx.idempotency_key, so that a repetition finds the saga that the first attempt started",
+        "An attempt that is repeated would start a second saga beside the first.",
+        check=starts_without_key,
     ),
 )

@@ -6,13 +6,16 @@ from collections.abc import Iterator
 
 from ..core.graph import Kind
 from .findings import Hit, Rule, Severity
+from .keys import starts_saga
 from .subject import Act, Subject
-from .words import TOLD, words_of
+from .words import GIVES, TAKES, TOLD, things_of, words_of
 
 
 def no_compensation(subject: Subject) -> Iterator[Hit]:
     """SG005: a step that has none, and something after it that may turn the saga back."""
     for act in subject.acts:
+        if _starts(act):
+            continue
         if act.kept and not _cannot_be_taken_back(act) and (why := _turned_back_by(subject, act)):
             yield Hit(act.places, act.path, f'step "{act.path}" has no compensation, and {why}')
 
@@ -34,6 +37,56 @@ def unknown_at_the_end(subject: Subject) -> Iterator[Hit]:
                 f'step "{act.path}" has no compensation and is no pivot: when its answer is lost, a person has to find '
                 f"out what became of it",
             )
+
+
+def undone_before_done(subject: Subject) -> Iterator[Hit]:
+    """SG010: by their names, a step that gives back stands before the one that takes."""
+    acts = [act for act in subject.acts if not act.node.follow_up]
+    for place, act in enumerate(acts):
+        if not words_of(act.step.name) & GIVES or not things_of(act.step.name):
+            continue
+        for later in acts[place + 1 :]:
+            same = things_of(act.step.name) == things_of(later.step.name)
+            taken_before = any(
+                words_of(each.step.name) & TAKES and things_of(each.step.name) == things_of(act.step.name)
+                for each in acts[:place]
+            )
+            if same and words_of(later.step.name) & TAKES and not taken_before:
+                yield Hit(
+                    act.places,
+                    act.path,
+                    f'"{act.path}" stands before "{later.path}": it gives back what is not taken yet',
+                    "put it behind, or make it the compensation of the other",
+                    Severity.WARNING,
+                )
+
+
+def starts_another(subject: Subject) -> Iterator[Hit]:
+    """SG031: a step that starts a saga of its own, which nothing undoes when this one turns back."""
+    for act in subject.acts:
+        calls = [call for call in act.action.source.calls() if starts_saga(act.action.source, call)]
+        if act.kept and calls and (why := _turned_back_by(subject, act)):
+            yield Hit(
+                act.action.source.at(calls[0]),
+                act.path,
+                f'step "{act.path}" starts another saga and has no compensation, and {why}: the other one goes on',
+            )
+
+
+def all_atomic(subject: Subject) -> Iterator[Hit]:
+    """SG040: several steps that all write to the store's own database."""
+    acts = [act for act in subject.acts if not (act.node.read_only or act.node.follow_up)]
+    waits = any(node.kind in (Kind.WAIT, Kind.SLEEP) for node in subject.graph.nodes)
+    if len(acts) > 1 and all(act.atomic for act in acts) and not waits:
+        yield Hit(
+            subject.places,
+            "",
+            f"all {len(acts)} steps that change something are atomic, on one database: would one transaction do?",
+        )
+
+
+def _starts(act: Act) -> bool:
+    return any(starts_saga(act.action.source, call) for call in act.action.source.calls())
 
 
 def _cannot_be_taken_back(act: Act) -> bool:
@@ -90,5 +143,33 @@ RULES = (
         "When the saga turns back past a step that took effect and has no compensation, the effect stays and the saga "
         "waits in `requires_manual` for a person.",
         check=no_compensation,
+    ),
+    Rule(
+        "SG010",
+        Severity.ERROR,
+        "something stands before what it needs",
+        "reorder the steps, or read what was assigned before",
+        "A compensation runs in reverse order: it sees the input, its own result and what was assigned before its "
+        "action, never what a later step gave. A result behind a `choose` may be missing altogether. And what gives "
+        "back comes after what takes.",
+        check=undone_before_done,
+        codes=("AM1205", "AM1206"),
+    ),
+    Rule(
+        "SG031",
+        Severity.ERROR,
+        "a saga that a step starts is not undone with this one",
+        "give the step a compensation that cancels it, run its nodes here with call(), or start it behind the pivot",
+        "A saga that a step starts is independent: when this one turns back, it goes on, and books what nobody wants.",
+        check=starts_another,
+    ),
+    Rule(
+        "SG040",
+        Severity.INFO,
+        "a saga does what one transaction could",
+        "write one function and one transaction, unless the steps are to be seen one by one",
+        "Atomic steps write to the store's own database. When all steps do, nothing is distributed, and a transaction "
+        "undoes for nothing.",
+        check=all_atomic,
     ),
 )

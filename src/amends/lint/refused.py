@@ -9,6 +9,7 @@ import ast
 import re
 
 from ..errors import DefinitionError
+from . import order
 from .findings import Finding, Place, Rule, Severity
 from .source import Files
 
@@ -40,15 +41,6 @@ RULES = (
         codes=("AM1301", "AM1302"),
     ),
     Rule(
-        "SG010",
-        Severity.ERROR,
-        "a function reads a result that is not there when it runs",
-        "reorder the steps, or read what was assigned before",
-        "A compensation runs in reverse order: it sees the input, its own result and what was assigned before its "
-        "action, never what a later step gave. A result behind a `choose` may be missing altogether.",
-        codes=("AM1205", "AM1206"),
-    ),
-    Rule(
         "SG022",
         Severity.ERROR,
         "the graph is not one that can be walked",
@@ -59,7 +51,7 @@ RULES = (
     ),
 )
 _NAMED = re.compile(r'(saga|step) "([^"]+)"')
-_BY_CODE = {code: rule for rule in RULES for code in rule.codes}
+_BY_CODE = {code: rule for rule in (*RULES, *order.RULES) for code in rule.codes}
 
 
 def refused(error: DefinitionError, place: Place, files: Files | None = None) -> Finding:
@@ -79,7 +71,7 @@ def refused(error: DefinitionError, place: Place, files: Files | None = None) ->
     names = dict(_NAMED.findall(error.message))
     step = names.get("step", "")
     at = _place_of(step, place, files or Files()) if step else place
-    return Finding(rule, names.get("saga", ""), step, at, f"[{error.code}] {what}", mend or rule.mend)
+    return Finding(rule, names.get("saga", ""), step, at, f"[{error.code}] {what}", mend or rule.mend, rule.severity)
 
 
 def _place_of(step: str, place: Place, files: Files) -> Place:

@@ -116,6 +116,34 @@ class Source:
         given = self.tree.args
         return [each.arg for each in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
 
+    @cached_property
+    def parents(self) -> dict[ast.AST, ast.AST]:
+        """By node of its tree, the node around it."""
+        if self.tree is None:
+            return {}
+        return {child: node for node in ast.walk(self.tree) for child in ast.iter_child_nodes(node)}
+
+    def around(self, node: ast.AST) -> Iterator[ast.AST]:
+        """What stands around a node, from the inside out."""
+        while (outer := self.parents.get(node)) is not None:
+            yield outer
+            node = outer
+
+    def runs_itself(self, node: ast.AST) -> bool:
+        """Whether a node runs when the function does, and not in a function that it only makes."""
+        return next((each for each in self.around(node) if isinstance(each, _ROUTINES)), None) is self.tree
+
+    def mentions(self, name: str, *attributes: str) -> bool:
+        """Whether its body uses a name; with attributes, one of these of it."""
+        for node in self.body:
+            match node:
+                case ast.Attribute(value=ast.Name(id=found), attr=attribute) if found == name:
+                    if attribute in attributes:
+                        return True
+                case ast.Name(id=found) if found == name and not attributes:
+                    return True
+        return False
+
     @property
     def is_async(self) -> bool:
         """Whether it is an `async def`."""
@@ -146,14 +174,29 @@ class Source:
                 return ""
 
     def object_of(self, node: ast.expr) -> Any:
-        """The module, class or function that a name or attribute stands for; None when it cannot be told."""
+        """The module, class or function that a name or attribute stands for; None when it cannot be told.
+
+        A method is found by the class of what it is called on.
+        """
         if isinstance(node, ast.Name) and node.id not in self.local:
             return self.known.get(node.id)
         if isinstance(node, ast.Attribute):
-            holder = self.object_of(node.value)
-            if isinstance(holder, (ModuleType, type)):
-                return vars(holder).get(node.attr)
+            holder = self.class_of(node.value) or self.object_of(node.value)
+            for each in holder.__mro__ if isinstance(holder, type) else (holder,):
+                found = vars(each).get(node.attr) if isinstance(each, (ModuleType, type)) else None
+                if found is not None:
+                    return found
         return None
+
+    def class_of(self, node: ast.expr) -> type | None:
+        """The class whose instance a name stands for, when that is known: a resource, or a global object."""
+        if not isinstance(node, ast.Name):
+            return None
+        if node.id in self.types:
+            return self.types[node.id]
+        value = None if node.id in self.local else self.known.get(node.id)
+        plain = value is None or isinstance(value, (ModuleType, type)) or inspect.isroutine(value)
+        return None if plain else type(value)
 
     @cached_property
     def known(self) -> dict[str, Any]:

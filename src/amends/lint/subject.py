@@ -36,6 +36,19 @@ class Function:
         return next((each.name for each in self.call.wired if each.source is From.CONTEXT), "")
 
     @property
+    def has_key(self) -> bool:
+        """Whether it uses a key of the Context, or hands the Context on to who may."""
+        if not self.context:
+            return False
+        handed_on = any(
+            isinstance(node, ast.Name)
+            and node.id == self.context
+            and not isinstance(self.source.parents.get(node), ast.Attribute)
+            for node in self.source.body
+        )
+        return handed_on or self.source.mentions(self.context, "idempotency_key", "action_key", "headers")
+
+    @property
     def own_result(self) -> Argument | None:
         """The parameter that takes the step's own result, for a compensation."""
         return next((each for each in self.call.wired if each.source is From.OWN_RESULT), None)

@@ -14,9 +14,46 @@ TOLD = frozenset({
     "tell", "tweet",
 })  # fmt: skip
 
+# What moves money: twice is a loss.
+MONEY = frozenset({
+    "capture", "charge", "credit", "debit", "deposit", "pay", "payout", "refund", "topup", "transfer", "withdraw",
+})  # fmt: skip
+
+# What takes, and is undone by a word of `GIVES`.
+TAKES = frozenset({
+    "acquire", "allocate", "authorize", "block", "book", "charge", "debit", "deduct", "hold", "lock", "open", "order",
+    "reserve", "withdraw",
+})  # fmt: skip
+GIVES = frozenset({
+    "cancel", "credit", "deallocate", "free", "refund", "release", "revert", "undo", "unblock", "unbook", "unlock",
+    "void",
+})  # fmt: skip
+LOCKS = frozenset({"acquire", "lock"})
+
+# What changes something at whoever is called.
+ACTS = TOLD | MONEY | TAKES | GIVES | frozenset({"create", "delete", "insert", "remove", "save", "store", "update"})
+
+# Fields that must not be read by whoever looks.
+SECRETS = frozenset({
+    "accesstoken", "apikey", "apisecret", "cardnumber", "clientsecret", "creditcard", "cvc", "cvv", "iban", "pan",
+    "passphrase", "passwd", "password", "pin", "privatekey", "refreshtoken", "secret", "secretkey",
+    "socialsecuritynumber", "ssn",
+})  # fmt: skip
+
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_PLAIN = frozenset({"a", "an", "the", "for", "of", "step", "to", "all", "by"})
 
 
 def words_of(name: str) -> frozenset[str]:
     """The words of a name in snake_case or camelCase, in lower case."""
     return frozenset(word.lower() for word in _WORD.findall(name))
+
+
+def things_of(name: str) -> frozenset[str]:
+    """What a name speaks of: its words that say neither what is done nor nothing."""
+    return words_of(name) - ACTS - _PLAIN
+
+
+def is_secret(name: str) -> bool:
+    """Whether a field's name says that it must not be read by everybody."""
+    return name.replace("_", "").lower() in SECRETS

@@ -1,0 +1,142 @@
+"""What a call does, as far as its name tells: it reaches another system, writes to a database, or takes long.
+
+Rules of this file:
+  * a call is judged by the full name that `source.dotted` finds: `httpx.AsyncClient().post` is a request
+    whatever the client is called, and a method `post` of nobody knows what is none;
+  * only what the author wrote is followed: functions and methods of the step's own top-level package.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from .source import Source, source_of
+
+_CLIENTS = frozenset({
+    "aiohttp", "aiokafka", "aiosmtplib", "boto3", "confluent_kafka", "grpc", "http", "httpx", "httpx2", "kafka",
+    "paramiko", "pika", "requests", "sendgrid", "slack_sdk", "smtplib", "stripe", "twilio", "urllib", "urllib3",
+})  # fmt: skip
+_LOOKS = frozenset({"get", "head", "options", "urlopen", "retrieve", "list", "search"})
+_ACTS = frozenset({
+    "basic_publish", "charge", "create", "delete", "patch", "post", "publish", "put", "send", "send_and_wait",
+    "send_email", "send_message", "sendmail", "invoke",
+})  # fmt: skip
+_EITHER = frozenset({"request", "stream"})  # their first argument says which
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_BLOCKS = frozenset({
+    "time.sleep", "urllib.request.urlopen", "subprocess.run", "subprocess.call", "subprocess.check_call",
+    "subprocess.check_output", "socket.create_connection", "os.system", "input", "smtplib.SMTP", "smtplib.SMTP_SSL",
+})  # fmt: skip
+_WRITES = re.compile(
+    r"\b(?:INSERT\s+(?:OR\s+\w+\s+)?INTO|REPLACE\s+INTO|UPDATE(?:\s+OR\s+\w+)?|DELETE\s+FROM)\s+[\"'`]?(\w+)",
+    re.IGNORECASE,
+)
+_RELATIVE = re.compile(r"\bSET\b.*?\b(\w+)\s*=\s*(?:\w+\.)?\1\s*[-+]", re.IGNORECASE | re.DOTALL)
+_FOLLOWED = 2  # calls of the author's own functions, one in another
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A call, and the function it stands in; `through` is the call of the step's own function that leads there."""
+
+    source: Source
+    call: ast.Call
+    through: ast.Call
+
+    @property
+    def name(self) -> str:
+        """The full name of what is called."""
+        return self.source.called(self.call)
+
+
+def calls_of(source: Source, depth: int = _FOLLOWED) -> Iterator[Seen]:
+    """Every call of a function, and those of the author's own functions that it calls."""
+    for call in source.calls():
+        yield Seen(source, call, call)
+        followed = followed_by(source, call) if depth else None
+        for inner in calls_of(followed, depth - 1) if followed else ():
+            yield Seen(inner.source, inner.call, call)
+
+
+def followed_by(source: Source, call: ast.Call) -> Source | None:
+    """The author's own function that is called; None when it is none."""
+    found = source.object_of(call.func)
+    found = getattr(found, "__func__", found)
+    if source.function is None or not callable(found) or isinstance(found, type):
+        return None
+    own = source.function.__module__.partition(".")[0]
+    if (getattr(found, "__module__", "") or "").partition(".")[0] != own:
+        return None
+    inner = source_of(source.files, found, {})
+    return inner if inner.tree is not None and inner.tree is not source.tree else None
+
+
+def reaches_out(seen: Seen) -> bool:
+    """Whether a call goes to another system."""
+    return acts(seen) or (_client(seen.name) and _verb(seen.name) in _LOOKS | _EITHER)
+
+
+def acts(seen: Seen) -> bool:
+    """Whether a call goes to another system, to change something there."""
+    if not _client(seen.name):
+        return False
+    verb = _verb(seen.name)
+    if verb in _EITHER:
+        first = seen.call.args[0] if seen.call.args else None
+        return not (isinstance(first, ast.Constant) and str(first.value).upper() in _SAFE)
+    return verb in _ACTS
+
+
+def blocks(name: str) -> bool:
+    """Whether a call keeps its thread until it returns."""
+    return name in _BLOCKS or (name.partition(".")[0] == "requests" and _verb(name) in _LOOKS | _ACTS | _EITHER)
+
+
+def tables_written(call: ast.Call) -> list[str]:
+    """The tables that a statement of SQL among a call's arguments writes to."""
+    return [table.lower() for text in _texts(call) for table in _WRITES.findall(text)]
+
+
+def relative_update(call: ast.Call) -> str:
+    """The column that a statement of SQL sets relative to what it was; "" for none."""
+    found = (_RELATIVE.search(text) for text in _texts(call) if "UPDATE" in text.upper())
+    return next((match[1] for match in found if match), "")
+
+
+def guarded(call: ast.Call) -> bool:
+    """Whether a statement of SQL asks for more than the row: for a state, or that a row is new."""
+    said = " ".join(_texts(call)).lower()
+    condition = said.partition(" where ")[2]
+    return bool(re.search(r"\bor ignore\b|\bon conflict\b|\bnot exists\b", said)) or bool(
+        re.search(r"\b(\w*status|\w*state|\w*version|\w*key|\w+ed|\w+ed_at)\b", condition)
+    )
+
+
+def text_of(node: ast.expr) -> str:
+    """The constant parts of a text, "" when it is none."""
+    match node:
+        case ast.Constant(value=str() as value):
+            return value
+        case ast.JoinedStr(values=values):
+            return "".join(text_of(each) if isinstance(each, ast.Constant) else "?" for each in values)
+        case ast.BinOp(left=left, op=ast.Add(), right=right):
+            return text_of(left) + text_of(right)
+        case ast.Call(args=[inner]):  # text("UPDATE ...")
+            return text_of(inner)
+        case _:
+            return ""
+
+
+def _texts(call: ast.Call) -> list[str]:
+    return [text for each in call.args if (text := text_of(each))]
+
+
+def _client(name: str) -> bool:
+    return name.partition(".")[0] in _CLIENTS
+
+
+def _verb(name: str) -> str:
+    return name.rpartition(".")[2]

@@ -1,0 +1,243 @@
+"""Rules on what a function says of its outcome: failures that are swallowed, and a "no" that nobody said."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Iterator
+
+from .calls import Seen, acts
+from .findings import Hit, Rule, Severity
+from .source import Source
+from .subject import Function, Subject
+
+_BROAD = frozenset({"Exception", "BaseException"})
+# What is raised when an answer is missing, or says that something went wrong: the call may have taken effect.
+_UNKNOWN = _BROAD | {
+    "OSError", "IOError", "ConnectionError", "ConnectionResetError", "ConnectionAbortedError", "BrokenPipeError",
+    "TimeoutError", "asyncio.TimeoutError", "socket.timeout",
+    *(f"{client}.{name}" for client in ("httpx", "httpx2") for name in (
+        "HTTPError", "RequestError", "TransportError", "TimeoutException", "ReadTimeout", "WriteTimeout", "ReadError",
+        "WriteError", "NetworkError", "RemoteProtocolError", "HTTPStatusError",
+    )),
+    *(f"requests{inner}.{name}" for inner in ("", ".exceptions") for name in (
+        "RequestException", "ConnectionError", "Timeout", "ReadTimeout", "HTTPError",
+    )),
+    "aiohttp.ClientError", "aiohttp.ServerTimeoutError", "aiohttp.ServerDisconnectedError",
+    "aiohttp.client_exceptions.ClientError", "urllib.error.URLError",
+}  # fmt: skip
+_STATUS = frozenset({
+    "raise_for_status", "status_code", "status", "ok", "is_success", "is_error", "is_client_error", "is_server_error",
+    "reason_phrase", "reason",
+})  # fmt: skip
+_UNKNOWN_TYPES = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError, TimeoutError)
+
+
+def swallowed(subject: Subject) -> Iterator[Hit]:
+    """SG016: a failure that the engine is not told of."""
+    for act in subject.acts:
+        if act.node.best_effort or act.node.read_only:
+            continue
+        for function in (act.action, act.compensation):
+            if function is None:
+                continue
+            for node, what in _swallowing(function.source):
+                meaning = "is taken for done" if function.role == "compensation" else "is taken for success"
+                yield Hit(
+                    function.source.at(node)[:1] + function.source.places,
+                    act.path,
+                    f'the {function.role} of "{act.path}" catches {what} and goes on: what failed, or may '
+                    f"have, {meaning}",
+                )
+
+
+def _swallowing(source: Source) -> Iterator[tuple[ast.AST, str]]:
+    raises = [node.lineno for node in source.body if isinstance(node, ast.Raise)]
+    for node in source.body:
+        match node:
+            case ast.ExceptHandler() if source.runs_itself(node):
+                what = _caught(source, node.type)
+                last = max(getattr(each, "lineno", 0) for each in ast.walk(node))
+                told = any(_tells(each) for each in ast.walk(node)) or any(line > last for line in raises)
+                if what and not told:
+                    yield node, what
+            case ast.With(items=items) | ast.AsyncWith(items=items):
+                for item in items:
+                    call = item.context_expr
+                    if isinstance(call, ast.Call) and source.called(call) == "contextlib.suppress":
+                        what = next((said for each in call.args if (said := _caught(source, each))), "")
+                        if what:
+                            yield call, what
+
+
+def _tells(node: ast.AST) -> bool:
+    """Whether a handler says that it failed, or that it is not done yet."""
+    match node:
+        case ast.Raise():
+            return True
+        case ast.Return(value=ast.Call(func=ast.Name(id="Accepted") | ast.Attribute(attr="Accepted"))):
+            return True
+        case _:
+            return False
+
+
+def _caught(source: Source, node: ast.expr | None) -> str:
+    """What a handler catches that may hide an effect, as it is written; "" for nothing of the kind."""
+    if node is None:
+        return "everything"
+    kinds = node.elts if isinstance(node, ast.Tuple) else [node]
+    return next((ast.unparse(each) for each in kinds if source.dotted(each) in _UNKNOWN), "")
+
+
+def no_that_nobody_said(subject: Subject) -> Iterator[Hit]:
+    """SG029: an unknown outcome that is told as a refusal."""
+    for act in subject.acts:
+        if act.node.read_only:
+            continue
+        broad = [kind for kind in act.step.options.rejects if any(issubclass(each, kind) for each in _UNKNOWN_TYPES)]
+        for kind in broad:
+            yield Hit(
+                act.places,
+                act.path,
+                f'step "{act.path}" has {kind.__name__} in rejects=: an answer that was lost is taken for "no", and '
+                f"its effect is not undone",
+            )
+        for function in act.functions:
+            for node, what, said in _claimed(function.source):
+                yield Hit(
+                    function.source.at(node)[:1] + function.source.places,
+                    act.path,
+                    f'the {function.role} of "{act.path}" raises {said} for {what}: the call may have taken effect, '
+                    f"and is not undone",
+                )
+
+
+def _claimed(source: Source) -> Iterator[tuple[ast.AST, str, str]]:
+    for handler in source.body:
+        if not isinstance(handler, ast.ExceptHandler) or not (what := _caught(source, handler.type)):
+            continue
+        for statement in handler.body:  # below an `if` it looked what happened
+            if isinstance(statement, ast.Raise) and statement.exc is not None:
+                raised = statement.exc.func if isinstance(statement.exc, ast.Call) else statement.exc
+                name = source.dotted(raised).rpartition(".")[2]
+                if name in {"Rejected", "NotSent"} and not _answered(source, handler):
+                    yield statement, what, name
+
+
+def _answered(source: Source, handler: ast.ExceptHandler) -> bool:
+    """Whether nothing can have been sent in the `try`: there is no call to wait for in it."""
+    outer = source.parents.get(handler)
+    body = outer.body if isinstance(outer, ast.Try) else []
+    return not any(isinstance(node, (ast.Await, ast.Call)) for statement in body for node in ast.walk(statement))
+
+
+def status_ignored(subject: Subject) -> Iterator[Hit]:
+    """SG029: an answer of a service that nobody looks at."""
+    for act in subject.acts:
+        for function in (act.action, act.compensation):
+            source = function.source if function else None
+            if source is None or any(isinstance(node, ast.Attribute) and node.attr in _STATUS for node in source.body):
+                continue
+            for call in source.calls():
+                if acts(Seen(source, call, call)) and _over_http(source.called(call)) and not _handed_on(source, call):
+                    yield Hit(
+                        source.at(call),
+                        act.path,
+                        f"the answer of {ast.unparse(call.func)} is not looked at: a 500 is taken for success",
+                        "call raise_for_status(), and say by the status what is a business no (raise Rejected)",
+                        Severity.WARNING,
+                    )
+
+
+def _over_http(name: str) -> bool:
+    return name.partition(".")[0] in {"httpx", "httpx2", "requests", "aiohttp"} and "raise_for_status" not in name
+
+
+def _handed_on(source: Source, call: ast.Call) -> bool:
+    """Whether somebody else gets the response: it is returned, or given to a function."""
+    node: ast.AST = call
+    outer = source.parents.get(node)
+    while isinstance(outer, ast.Await):
+        node, outer = outer, source.parents.get(outer)
+    match outer:
+        case ast.Return() | ast.Call() | ast.keyword():
+            return True
+        case ast.Assign(targets=[ast.Name(id=name)]):
+            return any(_gives(each, name) for each in source.body)
+        case ast.withitem(optional_vars=ast.Name(id=name)):
+            return any(_gives(each, name) for each in source.body)
+        case _:
+            return False
+
+
+def _gives(node: ast.AST, name: str) -> bool:
+    given: list[ast.expr | None] = []
+    if isinstance(node, ast.Call):
+        given = [*node.args, *(each.value for each in node.keywords)]
+    elif isinstance(node, ast.Return):
+        given = [node.value]
+    return any(isinstance(each, ast.Name) and each.id == name for each in given)
+
+
+def left_alone(subject: Subject) -> Iterator[Hit]:
+    """SG039: work that the function does not wait for."""
+    for act in subject.acts:
+        for function in act.functions:
+            for call, what in _left(function):
+                yield Hit(
+                    function.source.at(call), act.path, f'the {function.role} of "{act.path}" {what}: it ends, and is '
+                    f"journalled, whatever becomes of that",
+                )  # fmt: skip
+
+
+def _left(function: Function) -> Iterator[tuple[ast.Call, str]]:
+    source = function.source
+    for call in source.calls():
+        alone = isinstance(source.parents.get(call), ast.Expr)
+        name = source.called(call)
+        shown = ast.unparse(call.func)
+        if (alone and name in {"asyncio.create_task", "asyncio.ensure_future"}) or (
+            name.endswith("().create_task") and alone
+        ):
+            yield call, f"starts a task with {shown} and does not wait for it"
+        elif alone and name.endswith("Thread().start"):
+            yield call, "starts a thread and does not wait for it"
+        elif alone and source.is_async and _is_coroutine_function(source, call):
+            yield call, f"calls {shown} without await, so that it never runs"
+
+
+def _is_coroutine_function(source: Source, call: ast.Call) -> bool:
+    found = source.object_of(call.func)
+    return inspect.iscoroutinefunction(getattr(found, "__func__", found))
+
+
+RULES = (
+    Rule(
+        "SG016",
+        Severity.WARNING,
+        "a failure is swallowed",
+        "let it be raised: the engine retries, probes and undoes; raise Rejected only for a business no",
+        "What a function returns is believed. A compensation that catches its failure and returns is *acknowledged*, "
+        "and the saga is `compensated` while the effect stands.",
+        check=swallowed,
+    ),
+    Rule(
+        "SG029",
+        Severity.ERROR,
+        "an outcome is told that nobody knows",
+        "raise Rejected for what the participant refused, NotSent for what provably never left, and let everything "
+        "else be raised",
+        "`Rejected` and `NotSent` vouch that there is no effect, so that nothing is undone. A timeout or a lost "
+        "connection vouches for nothing: the call may have landed.",
+        check=lambda subject: (*no_that_nobody_said(subject), *status_ignored(subject)),
+    ),
+    Rule(
+        "SG039",
+        Severity.ERROR,
+        "a function does not wait for what it began",
+        "await it",
+        "A step has succeeded when its function returns. What it left running may fail afterwards, and nobody knows; "
+        "what was never awaited never ran.",
+        check=left_alone,
+    ),
+)

@@ -1,0 +1,31 @@
+from dataclasses import dataclass
+
+from amends import Context, Saga, step
+
+
+@dataclass
+class Order:
+    order_id: str
+    total: int
+
+
+class Stock:
+    async def reserve(self, order_id: str, key: str) -> None: ...
+    async def release(self, order_id: str, key: str) -> None: ...
+
+
+@step
+async def reserve(order: Order, stock: Stock, ctx: Context) -> None:
+    await stock.reserve(order.order_id, key=ctx.idempotency_key)
+
+
+@reserve.compensation
+async def release(order: Order, stock: Stock, ctx: Context) -> None:
+    await stock.release(order.order_id, key=ctx.idempotency_key)
+
+
+@step(pivot=True)
+async def capture(order: Order, ctx: Context) -> None: ...
+
+
+sell = Saga("sell", reserve, capture, resources=[Stock])

@@ -1,0 +1,23 @@
+import asyncio
+from dataclasses import dataclass
+
+from amends import Context, Saga, step
+
+
+@dataclass
+class Order:
+    order_id: str
+    total: int
+
+
+class Bank:
+    def capture(self, total: int, key: str) -> bool: ...
+
+
+@step(pivot=True)
+async def capture(order: Order, bank: Bank, ctx: Context) -> None:
+    while not bank.capture(order.total, key=ctx.idempotency_key):
+        await asyncio.sleep(1)
+
+
+sell = Saga("sell", capture, resources=[Bank])

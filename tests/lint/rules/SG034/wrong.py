@@ -1,0 +1,16 @@
+from dataclasses import dataclass
+
+from amends import Context, Retry, Saga, step
+
+
+@dataclass
+class Order:
+    order_id: str
+    total: int
+
+
+@step(pivot=True, retry=Retry(attempts=5, jitter="none"))
+async def capture(order: Order, ctx: Context) -> None: ...
+
+
+sell = Saga("sell", capture)
