@@ -37,3 +37,4 @@ BELLS_MAX = 200  # processes that one rings by their doorbells; those beyond fin
 WHY_CAUSES_MAX = 50  # causes of one kind that `why` follows from one link, such as debts of the items of an each
 PRUNE_BATCH = 100  # sagas that one transaction of a pruning removes
 PRUNE_BATCH_MAX = 10_000  # and at most, when it is set
+ROLLBACK_RUNS_MAX = 64  # ways through branches that the rollback table tries, to each point and for each way to fail

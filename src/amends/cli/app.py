@@ -316,20 +316,28 @@ def graph(
     /,
     *,
     version: Annotated[int, Parameter(show_default=False)] = 0,
-    format: Literal["text", "mermaid", "svg"] = "text",
+    format: Literal["text", "mermaid", "svg", "html"] = "text",
     saga: Subject = "",
+    rollback: Flag = False,
     common: Common = COMMON,
 ) -> int:
     """Draw a definition's graph; with --saga, with how each of its nodes stands.
 
+    With --rollback, print for every point at which it can fail what is undone, in which order, with which inputs, and
+    where the saga ends. That needs --app, and neither a store nor a worker.
+
     Parameters:
         name: The definition's name.
         version: Its version; the highest when left out.
-        format: A tree for a terminal, a Mermaid flowchart, or an SVG picture.
+        format: Of a graph: a tree for a terminal (text), a Mermaid flowchart, or an SVG picture. Of a rollback table:
+            text, mermaid, or a page of HTML by itself.
         saga: A saga's id, or a bundle's file.
+        rollback: The rollback table instead of the graph.
     """
-    from .drawing import graph as draw
+    from .drawing import graph as draw, rollback_table
 
+    if rollback:
+        return rollback_table(common, name, version=version, form=format, saga=saga)
     return _await(draw(common, name, version=version, form=format, saga=saga))
 
 

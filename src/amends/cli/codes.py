@@ -30,6 +30,7 @@ Looking, AM255x
     AM2553  following prints lines, and one JSON value was asked for
     AM2554  a bundle's file is there already, or cannot be written
     AM2555  no definition is named to be drawn, or another one than the saga's
+    AM2556  a definition and its rollback table: one has no such form, or nothing that the other has
     AM3009  neither the store nor the app has this definition
 Keeping, AM256x
     AM2560  migrate: two ways of looking at once

@@ -3,11 +3,14 @@
 A definition is looked for in the store, where every one that a worker ever had is kept; then in --app. The
 names of functions, and lengths of time, are not kept: they are drawn when --app has the same structure.
 
+A rollback table is made of functions, so it is always the app's own definition.
+
 Rules of this file: a definition that the store has is drawn also when the app is broken.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -18,8 +21,20 @@ import msgspec
 from ..core.definition import Saga
 from ..core.graph import Node, structure_of
 from ..core.transitions import ENDS, StepStatus as S
-from ..drawing import Mark, Names, mermaid, names_of, plan, svg, text
+from ..drawing import (
+    Mark,
+    Names,
+    mermaid,
+    names_of,
+    plan,
+    rollback_html,
+    rollback_mermaid,
+    rollback_text,
+    svg,
+    text,
+)  # fmt: skip
 from ..errors import AmendsError, NotFound, StoreUnusable, UsageError
+from ..lint.rollback import rollback
 from ..runtime.reading import Reader
 from ..runtime.views import SagaView, StepView
 from ..stores.base import DefinitionRow
@@ -32,6 +47,7 @@ from .subjects import looking_at
 from .words import SAGA_ICONS, STEP_ICONS, UNSEEN, word_of
 
 _FORMATS = {"text": text, "mermaid": mermaid, "svg": svg}
+_ROLLBACKS = {"text": rollback_text, "mermaid": rollback_mermaid, "html": rollback_html}
 _ITEM = re.compile(r"\[\d+\]")  # the number of an item, in a path
 _TONES: dict[str, str] = {
     S.SUCCEEDED: "good",
@@ -46,6 +62,8 @@ _WORST_FIRST = ("manual", "unknown", "bad", "going", "undone", "good", "idle")
 
 async def graph(common: Common, name: str, *, version: int, form: str, saga: str) -> int:
     """Draw a definition, or the one of a saga with how its nodes stand."""
+    if form not in _FORMATS:
+        raise UsageError(f"--format {form} is for --rollback; a graph has {', '.join(_FORMATS)}", code="AM2556")
     if saga:
         row, view = await _of_saga(common, saga)
         if (name and name != row.name) or (version and version != row.version):
@@ -64,6 +82,33 @@ async def graph(common: Common, name: str, *, version: int, form: str, saga: str
     icon = SAGA_ICONS.get(view.status, UNSEEN) if view else ""
     told = f"{icon} {word_of(view.status)}  {view.id}" if view else ""
     output.write_text(_FORMATS[form](plan(row.structure, names=names, marks=marks, told=told)))
+    return OK
+
+
+def rollback_table(common: Common, name: str, *, version: int, form: str, saga: str) -> int:
+    """Print what is undone wherever a definition of the app fails."""
+    if form not in _ROLLBACKS:
+        raise UsageError(
+            f"--rollback is a table: --format {form} draws none; it has text, mermaid, html", code="AM2556"
+        )
+    if saga or not name:
+        raise UsageError("--rollback is of a definition: give its NAME, and no --saga", code="AM2556")
+    if not (common.app or project().app):
+        raise UsageError(
+            "--rollback tells what functions are called with, which a store does not keep: give --app module:object",
+            code="AM2556",
+        )
+    sagas = load_app(common).sagas
+    fitting = [each for each in sagas if each.name == name and version in (0, each.version)]
+    if not fitting:
+        known = ", ".join(sorted(f"{each.name} v{each.version}" for each in sagas))
+        which = f"{name} version {version}" if version else name
+        raise NotFound(f"no definition {which}; the app has: {known}", code="AM3009")
+    table = rollback(max(fitting, key=lambda each: each.version))
+    if common.output != "table":
+        output.write_one(dataclasses.asdict(table), common.output)
+    else:
+        output.write_text(_ROLLBACKS[form](table))
     return OK
 
 
