@@ -8,13 +8,13 @@ import pytest
 
 from amends import Saga, parallel, step
 from amends.drawing import rollback_html, rollback_mermaid, rollback_text
-from amends.drawing.rollback_text import WIDTH
 from amends.lint.rollback import rollback
 from examples.shop.saga import place_order
 from tests.drawing.structures import ODD
 
 GOLDEN = Path(__file__).parent / "golden" / "rollback_place_order.txt"
 LINE = r"""    (\w+\[""\]|\w+\(\[""\]\)|\w+ -->(\|""\|)? \w+|classDef \w+ [\w:#,-]+|class [\w,]+ \w+)"""
+WIDTH = 100  # of a terminal
 VOID = {"meta", "br"}
 
 
@@ -36,7 +36,7 @@ def odd_saga(name):
 
         undo.__name__ = name
         each.compensation(undo)
-    return Saga("odd", parallel(a, b), c)
+    return Saga("odd", parallel(a, b), c, deadline="1h")
 
 
 class Page(HTMLParser):
@@ -70,7 +70,7 @@ def test_the_table_of_the_shop_is_the_golden_one():
     assert rollback_text(rollback(place_order)) == GOLDEN.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", [*ODD, "a" * 300])
+@pytest.mark.parametrize("name", [*ODD, "a" * 300], ids=ascii)
 def test_no_line_is_wider_than_a_terminal_nor_steers_it(name):
     lines = rollback_text(rollback(odd_saga(name))).splitlines()
     assert all(line.isprintable() for line in lines)

@@ -139,10 +139,27 @@ def test_what_runs_at_the_same_time_is_one_group():
 
 
 def test_the_deadline_cuts_what_runs_but_never_the_pivot_nor_what_comes_after():
-    assert undone(row(ending(), "a", "deadline passed")) == [["a"]]
+    ((cut,),) = row(ending(), "a", "deadline passed").outcome.undone
+    assert (cut.step, cut.given[1].source) == ("a", "None (outcome unknown)")
+    ((ended,),) = row(ending(), "a", "cancelled").outcome.undone
+    assert (ended.step, ended.given[1].source) == ("a", "its result")
     pivot = row(ending(), "p", "deadline passed").outcome
     assert pivot.why == ("r is parked: the deadline has passed, and there is no way back",)
     assert row(ending(), "r", "deadline passed").outcome.ends == "completed"
+
+
+def test_what_is_tried_until_the_deadline_says_so():
+    assert row(ending(), "p", "outcome unknown to the end").outcome.why == (
+        "p is tried again until the deadline", "p is parked: nobody knows whether it took effect",
+    )  # fmt: skip
+    assert row(ending(), "a", "outcome unknown to the end").outcome.why == ()
+
+
+def test_branches_that_come_after_the_failure_are_not_tried():
+    after = [choose(when(is_big, made(f"b{at}"))) for at in range(7)]
+    table = rollback(saga("after", made("a", best_effort=True), *after))
+    assert not any("only the first" in note for note in table.notes)
+    assert {found.when for found in table.points[0].rows} == {()}
 
 
 def test_a_wait_and_a_sleep_can_be_turned_back_too():
