@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
+ROOT = Path(__file__).parent.parent.parent
 MISTAKE = """
 from amends import Saga, step
 
@@ -150,3 +152,13 @@ def test_a_baseline_that_is_not_there_or_not_named_is_usage(call, write, options
     done = call("check", write(RIGHT), *options)
     assert done.code == 2
     assert "[AM2519]" in done.err
+
+
+def test_the_hook_for_commits_calls_this_command(call, write):
+    (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
+    assert hook["id"] == "amends-check"
+    program, *words = hook["entry"].split()
+    assert program == "amends"
+    assert call(*words, write(MISTAKE)).code == 1
+    assert hook["language"] == "system"
+    assert hook["pass_filenames"] is False

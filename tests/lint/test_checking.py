@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from amends.cli.targets import load_targets
 from amends.errors import UsageError
 from amends.lint import check
 from amends.lint.baseline import known, written
 from amends.lint.reports import junit, record, sarif
+from amends.testing import assert_clean
 from tests.lint.looking import HERE, findings_in, rules_in
 
 WRONG = HERE / "rules" / "SG005" / "wrong.py"
@@ -105,3 +107,21 @@ def test_junit_has_a_failed_case_per_finding_and_a_passed_one_per_clean_saga():
     root = ET.fromstring(junit(findings_in(WRONG), ["sell", 'quoted "&" one']))
     cases = {suite.get("name"): [len(case) for case in suite] for suite in root}
     assert cases == {"sell": [1], 'quoted "&" one': [0]}
+
+
+def test_assert_clean_lists_what_is_found_and_how_to_mend_it():
+    names: dict[str, object] = {}
+    exec(compile(WRONG.read_text(encoding="utf-8"), "shop.py", "exec"), names)
+    with pytest.raises(AssertionError) as failure:
+        assert_clean(names["sell"])  # type: ignore[arg-type]
+    first, second, mend = str(failure.value).splitlines()
+    assert first == "1 found:"
+    assert second.startswith('shop.py:14:1: error SG005 step "reserve"')
+    assert mend.startswith("    give it a compensation")
+
+
+def test_assert_clean_counts_infos_when_it_is_told_to():
+    (saga,) = load_targets([str(HERE / "rules" / "SG004" / "wrong.py")]).sagas
+    assert_clean(saga)
+    with pytest.raises(AssertionError, match="SG004"):
+        assert_clean(saga, severity="info")

@@ -16,6 +16,7 @@ import amends.errors
 import amends.lint
 import amends.observe
 import amends.participant
+import amends.testing
 from tools.reference.text import generated, linked, parse, table
 
 # What a reader looks for together stands together; `groups` adds what stands nowhere.
@@ -51,8 +52,9 @@ GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (
         "Checking",
         "amends.lint",
-        ("check", "Finding", "Rule", "Severity", "Place", "record", "sarif", "junit", "refused", "RULES"),
+        ("check", "Finding", "Rule", "Severity", "Place", "line", "record", "sarif", "junit", "refused", "RULES"),
     ),
+    ("Testing", "amends.testing", ("assert_clean",)),
     ("Drawing", "amends.drawing", ("plan", "text", "mermaid", "svg", "Plan", "Mark", "Names", "names_of")),
 )  # fmt: skip
 # Public for the runtime's sake: what they take and give is the journal's stored form, which is no matter of users.
@@ -65,6 +67,7 @@ INTERNAL = {
 }  # fmt: skip
 MODULES = {module.__name__: module for module in (
     amends, amends.crypto, amends.drawing, amends.errors, amends.lint, amends.participant, amends.observe,
+    amends.testing,
 )}  # fmt: skip
 INTRODUCTION = """\
 Everything that is public, in the words of its docstrings. Import from the module that a heading names; what is not

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from amends.cli.targets import load_targets
-from amends.lint import RULES, Finding, Rule, check
+from amends.lint import RULES, Finding, Rule, check, line
 from tools.reference.text import cell, generated
 
 EXAMPLES = Path(__file__).parent.parent.parent / "tests" / "lint" / "rules"
@@ -48,5 +48,5 @@ def _said(file: Path, kind: str) -> Iterator[str]:
     loaded = load_targets([str(file)])
     for finding in (*loaded.refused, *check(*loaded.sagas)):
         here: Finding = dataclasses.replace(finding, place=dataclasses.replace(finding.place, file=f"{kind}.py"))
-        yield f"{here.place}: {here.severity} {here.rule.id} {here.what}"
+        yield line(here)
         yield f"    {here.mend}"

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from rich.text import Text
+
 from ..errors import UsageError
-from ..lint import Finding, Severity, check, junit, record, sarif
+from ..lint import Finding, Severity, check, junit, line, record, sarif
 from ..lint.baseline import known, written
 from . import output
 from .exits import FAILED, OK, say
@@ -68,15 +70,15 @@ def _report(found: list[Finding], sagas: list[str], form: str) -> None:
     elif form == "junit":
         output.write_script(junit(found, sagas))
     else:
-        lines = []
-        for each in found:
-            lines.append(
-                output.text(f"{each.place}: ")
-                + output.text(each.severity, _STYLES[each.severity])
-                + output.text(f" {each.rule.id} {each.what}")
-            )
-            lines.append(output.text(f"    {each.mend}"))
-        output.write(lines)
+        output.write(_lines(found))
+
+
+def _lines(found: list[Finding]) -> Iterator[Text]:
+    for each in found:
+        said = output.text(line(each))
+        said.highlight_words([each.severity], _STYLES[each.severity])
+        yield said
+        yield output.text(f"    {each.mend}")
 
 
 def _told(sagas: int, found: list[Finding], hidden: int) -> str:

@@ -2,9 +2,10 @@
 
     findings    a rule, and what it finds            source     the trees of functions, and what names mean
     subject     one saga as rules look at it         calls      what a call does, as far as its name tells
-    words       the words by which names are judged  ignoring   comments that silence one place
+    words       the words by which names are judged  under_none what a compensation does without a result
+    ignoring    comments that silence one place
     catalogue   every rule by its id                 checking   runs them
-    reports     for programs                         baseline   findings that are known
+    reports     findings as lines, and for programs  baseline   findings that are known
 
 and the rules, grouped by idea:
 
@@ -22,6 +23,6 @@ from .catalogue import RULES
 from .checking import check
 from .findings import Finding, Place, Rule, Severity
 from .refused import refused
-from .reports import junit, record, sarif
+from .reports import junit, line, record, sarif
 
-__all__ = ["RULES", "Finding", "Place", "Rule", "Severity", "check", "junit", "record", "refused", "sarif"]
+__all__ = ["RULES", "Finding", "Place", "Rule", "Severity", "check", "junit", "line", "record", "refused", "sarif"]

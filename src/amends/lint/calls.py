@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .source import Source, source_of
+from .source import Source, function_of, source_of
+from .words import MESSAGES, MONEY, TAKES, words_of
 
 _CLIENTS = frozenset({
     "aiohttp", "aiokafka", "aiosmtplib", "boto3", "confluent_kafka", "grpc", "http", "httpx", "httpx2", "kafka",
@@ -52,23 +52,26 @@ class Seen:
         return self.source.called(self.call)
 
 
-def calls_of(source: Source, depth: int = _FOLLOWED) -> Iterator[Seen]:
+def calls_of(source: Source, depth: int = _FOLLOWED) -> list[Seen]:
     """Every call of a function, and those of the author's own functions that it calls."""
-    for call in source.calls():
-        yield Seen(source, call, call)
-        followed = followed_by(source, call) if depth else None
-        for inner in calls_of(followed, depth - 1) if followed else ():
-            yield Seen(inner.source, inner.call, call)
+    if depth not in source.kept:
+        found = source.kept[depth] = []
+        for call in source.calls:
+            found.append(Seen(source, call, call))
+            followed = followed_by(source, call) if depth else None
+            found += [
+                Seen(each.source, each.call, call) for each in (calls_of(followed, depth - 1) if followed else ())
+            ]
+    return source.kept[depth]
 
 
 def followed_by(source: Source, call: ast.Call) -> Source | None:
     """The author's own function that is called; None when it is none."""
-    found = source.object_of(call.func)
-    found = getattr(found, "__func__", found)
-    if source.function is None or not callable(found) or isinstance(found, type):
+    found = function_of(source.object_of(call.func))
+    if source.function is None or found is None:
         return None
     own = source.function.__module__.partition(".")[0]
-    if (getattr(found, "__module__", "") or "").partition(".")[0] != own:
+    if (found.__module__ or "").partition(".")[0] != own:
         return None
     inner = source_of(source.files, found, {})
     return inner if inner.tree is not None and inner.tree is not source.tree else None
@@ -95,43 +98,64 @@ def blocks(name: str) -> bool:
     return name in _BLOCKS or (name.partition(".")[0] == "requests" and _verb(name) in _LOOKS | _ACTS | _EITHER)
 
 
-def tables_written(call: ast.Call) -> list[str]:
+def seems_to_act(seen: Seen) -> bool:
+    """Whether a method is called, on something of the author's, whose name says that it changes something elsewhere."""
+    if acts(seen):
+        return True
+    holder = seen.call.func.value if isinstance(seen.call.func, ast.Attribute) else None
+    kind = seen.source.class_of(holder) if holder is not None else None
+    if kind is None or kind.__module__.partition(".")[0] in {"sqlite3", "sqlalchemy", "logging", "amends"}:
+        return False
+    return bool(words_of(_verb(seen.name)) & (MONEY | TAKES | MESSAGES))
+
+
+def tables_written(seen: Seen) -> list[str]:
     """The tables that a statement of SQL among a call's arguments writes to."""
-    return [table.lower() for text in _texts(call) for table in _WRITES.findall(text)]
+    return [table.lower() for text in _texts(seen) for table in _WRITES.findall(text)]
 
 
-def relative_update(call: ast.Call) -> str:
+def relative_update(seen: Seen) -> str:
     """The column that a statement of SQL sets relative to what it was; "" for none."""
-    found = (_RELATIVE.search(text) for text in _texts(call) if "UPDATE" in text.upper())
+    found = (_RELATIVE.search(text) for text in _texts(seen) if "UPDATE" in text.upper())
     return next((match[1] for match in found if match), "")
 
 
-def guarded(call: ast.Call) -> bool:
+def guarded(seen: Seen) -> bool:
     """Whether a statement of SQL asks for more than the row: for a state, or that a row is new."""
-    said = " ".join(_texts(call)).lower()
+    said = " ".join(" ".join(_texts(seen)).lower().split())
     condition = said.partition(" where ")[2]
     return bool(re.search(r"\bor ignore\b|\bon conflict\b|\bnot exists\b", said)) or bool(
         re.search(r"\b(\w*status|\w*state|\w*version|\w*key|\w+ed|\w+ed_at)\b", condition)
     )
 
 
-def text_of(node: ast.expr) -> str:
+def inserts(seen: Seen) -> bool:
+    """Whether a statement of SQL adds rows of its own."""
+    return any("INSERT" in text.upper() for text in _texts(seen))
+
+
+def _text_of(source: Source, node: ast.expr, depth: int = 3) -> str:
     """The constant parts of a text, "" when it is none."""
     match node:
         case ast.Constant(value=str() as value):
             return value
         case ast.JoinedStr(values=values):
-            return "".join(text_of(each) if isinstance(each, ast.Constant) else "?" for each in values)
+            return "".join(_text_of(source, each) if isinstance(each, ast.Constant) else "?" for each in values)
         case ast.BinOp(left=left, op=ast.Add(), right=right):
-            return text_of(left) + text_of(right)
-        case ast.Call(args=[inner]):  # text("UPDATE ...")
-            return text_of(inner)
+            return _text_of(source, left, depth) + _text_of(source, right, depth)
+        case ast.Call(args=[inner]) if depth:  # text("UPDATE ...")
+            return _text_of(source, inner, depth - 1)
+        case ast.Name(id=name) if depth and len(source.assigned.get(name, ())) == 1:
+            return _text_of(source, source.assigned[name][0], depth - 1)
+        case ast.Name(id=name) if name not in source.local:
+            known = source.known.get(name)
+            return known if type(known) is str else ""
         case _:
             return ""
 
 
-def _texts(call: ast.Call) -> list[str]:
-    return [text for each in call.args if (text := text_of(each))]
+def _texts(seen: Seen) -> list[str]:
+    return [text for each in seen.call.args if (text := _text_of(seen.source, each))]
 
 
 def _client(name: str) -> bool:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from .calls import Seen, acts, calls_of, reaches_out, tables_written
+from .calls import Seen, acts, calls_of, reaches_out, seems_to_act, tables_written
 from .findings import Hit, Place, Rule, Severity
 from .source import Source
 from .subject import Subject
 from .words import ACTS, words_of
 
 _TRANSACTIONS = frozenset({"begin", "begin_nested", "transaction", "atomic", "sqlite3"})  # of a guard, or a database
+_FOLLOWED = 3  # names, one bound to another
 _VARYING = frozenset({"os.getenv", "os.environ.get", "uuid.uuid4", "uuid.uuid1", "time.time", "datetime.datetime.now"})
 
 
@@ -20,7 +21,7 @@ def reaches_out_of_a_transaction(subject: Subject) -> Iterator[Hit]:
     for act in subject.acts:
         for function in act.functions:
             for seen in calls_of(function.source):
-                if not reaches_out(seen):
+                if not (reaches_out(seen) or seems_to_act(seen)):
                     continue
                 if act.atomic and function.role != "probe":
                     where = "an atomic function, which holds the store's write lock"
@@ -33,6 +34,7 @@ def reaches_out_of_a_transaction(subject: Subject) -> Iterator[Hit]:
                     act.path,
                     f'the {function.role} of "{act.path}" calls {ast.unparse(seen.call.func)} inside {where}: a '
                     f"rollback does not take it back",
+                    severity=None if reaches_out(seen) else Severity.WARNING,
                 )
 
 
@@ -50,45 +52,94 @@ def _in_a_transaction(source: Source, call: ast.AST) -> bool:
 
 def varying_definition(subject: Subject) -> Iterator[Hit]:
     """SG015: a graph that is another one in another process."""
-    call = _definition(subject)
-    if call is None:
+    found = _definition(subject)
+    if found is None:
         return
+    call, scope = found
     file = subject.saga.place[0]
     names = _imports(subject, file)
     given = [*call.args, *(each.value for each in call.keywords if each.arg not in {"deadline", "resources"})]
-    for node in (node for each in given for node in ast.walk(each) if isinstance(node, ast.expr)):
-        name = _full_name(node.func if isinstance(node, ast.Call) else node, names)
-        varies = isinstance(node, ast.Call) and (name in _VARYING or name.partition(".")[0] in {"random", "secrets"})
-        if varies or (isinstance(node, ast.Subscript) and _full_name(node.value, names) == "os.environ"):
+    for expression in given:
+        for node, varies in _varying(expression, scope, names, _FOLLOWED):
             yield Hit(
                 (Place(file, node.lineno, node.col_offset + 1), *subject.places),
                 "",
-                f"the definition depends on {ast.unparse(node)}: another process, or the next release, may have "
-                f"another graph under the same version",
-            )
-        elif isinstance(node, ast.Starred) and isinstance(node.value, (ast.Set, ast.SetComp)):
-            yield Hit(
-                (Place(file, node.lineno, node.col_offset + 1), *subject.places),
-                "",
-                "the nodes come from a set, whose order differs from process to process",
+                f"the definition depends on {varies}: another process, or the next release, may have another graph "
+                f"under the same version",
             )
 
 
-def _definition(subject: Subject) -> ast.Call | None:
+def _varying(
+    expression: ast.AST, scope: list[ast.stmt], names: dict[str, str], depth: int
+) -> Iterator[tuple[ast.expr, str]]:
+    """What an expression depends on that is not the same everywhere, also through names of its scope."""
+    for node in ast.walk(expression):
+        match node:
+            case ast.Call(func=function) if _varies(_full_name(function, names)):
+                yield node, ast.unparse(node)
+            case ast.Subscript(value=value) if _full_name(value, names) == "os.environ":
+                yield node, ast.unparse(node)
+            case ast.Starred(value=ast.Set() | ast.SetComp() as value):
+                yield value, "the order of a set"
+            case ast.comprehension(iter=value) if _is_set(value, scope):
+                yield value, "the order of a set"
+            case ast.Name(id=name, ctx=ast.Load()) if depth:
+                for value, conditions in _bound(name, scope):
+                    for part in (value, *conditions):
+                        for _, varies in _varying(part, scope, names, depth - 1):
+                            yield node, varies
+                            break
+
+
+def _varies(name: str) -> bool:
+    return name in _VARYING or name.partition(".")[0] in {"random", "secrets"}
+
+
+def _is_set(node: ast.expr, scope: list[ast.stmt]) -> bool:
+    if isinstance(node, ast.Name):
+        return any(_is_set(value, []) for value, _ in _bound(node.id, scope))
+    called = node.func if isinstance(node, ast.Call) else None
+    return isinstance(node, (ast.Set, ast.SetComp)) or (isinstance(called, ast.Name) and called.id == "set")
+
+
+def _bound(
+    name: str, scope: list[ast.stmt], conditions: tuple[ast.expr, ...] = ()
+) -> Iterator[tuple[ast.expr, tuple[ast.expr, ...]]]:
+    """What a name is bound to, or extended by, in a scope, and under which conditions."""
+    for statement in scope:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=found)], value=value) if found == name:
+                yield value, conditions
+            case ast.AugAssign(target=ast.Name(id=found), value=value) if found == name:
+                yield value, conditions
+            case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=found)), args=[value, *_])) if (
+                found == name
+            ):
+                yield value, conditions
+            case ast.If(test=test, body=body, orelse=orelse):
+                yield from _bound(name, [*body, *orelse], (*conditions, test))
+
+
+def _definition(subject: Subject) -> tuple[ast.Call, list[ast.stmt]] | None:
+    """The call of `Saga`, and the statements of the function or module around it."""
     file, line = subject.saga.place
-    tree = subject.files.tree(file)
+    nodes = subject.files.nodes(file)
     found = [
-        node
-        for node in (ast.walk(tree) if tree else ())
-        if isinstance(node, ast.Call) and node.lineno == line and _last(node.func) == "Saga"
+        each for each in nodes if isinstance(each, ast.Call) and each.lineno == line and _last(each.func) == "Saga"
     ]
-    return found[0] if len(found) == 1 else None
+    if len(found) != 1:
+        return None
+    around = [
+        each for each in nodes if isinstance(each, ast.FunctionDef) and each.lineno <= line <= (each.end_lineno or 0)
+    ]
+    scope = around[-1] if around else nodes[0]  # the nodes come outermost first
+    assert isinstance(scope, (ast.FunctionDef, ast.Module))
+    return found[0], scope.body
 
 
 def _imports(subject: Subject, file: str) -> dict[str, str]:
     found: dict[str, str] = {}
-    tree = subject.files.tree(file)
-    for node in ast.walk(tree) if tree else ():
+    for node in subject.files.nodes(file):
         if isinstance(node, ast.Import):
             found |= {each.asname or each.name: each.name for each in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -113,10 +164,10 @@ def effect_before_its_record(subject: Subject) -> Iterator[Hit]:
             continue
         source = act.action.source
         seen = list(calls_of(source))
-        call = next((each for each in seen if acts(each)), None)
+        call = next((each for each in seen if seems_to_act(each)), None)
         if call is None:
             continue
-        after = [each for each in seen if each.through.lineno > call.through.lineno and tables_written(each.call)]
+        after = [each for each in seen if each.through.lineno > call.through.lineno and tables_written(each)]
         if after:
             yield Hit(
                 source.at(after[0].through),
@@ -130,7 +181,7 @@ def deciders_act(subject: Subject) -> Iterator[Hit]:
     """SG037: a predicate, or what gives items, an input or a duration, that changes something."""
     for function in subject.deciders:
         for seen in calls_of(function.source):
-            if reaches_out(seen) or tables_written(seen.call):
+            if reaches_out(seen) or tables_written(seen):
                 yield Hit(
                     function.source.at(seen.through),
                     "",
@@ -157,7 +208,7 @@ def lookers_act(subject: Subject) -> Iterator[Hit]:
 
 
 def _changes(seen: Seen) -> bool:
-    if tables_written(seen.call):
+    if tables_written(seen):
         return True
     verb = seen.name.rpartition(".")[2]
     if acts(seen):

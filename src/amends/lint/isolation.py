@@ -11,7 +11,7 @@ from typing import Any
 from ..core.annotations import Annotation, bare
 from ..core.graph import Kind
 from ..core.redaction import paths_in
-from .calls import calls_of, tables_written
+from .calls import calls_of, inserts, tables_written
 from .findings import Hit, Place, Rule, Severity
 from .source import Source
 from .subject import Act, Subject
@@ -44,9 +44,8 @@ def beside_each_other(subject: Subject) -> Iterator[Hit]:
 
 def _written(source: Source) -> Iterator[str]:
     for seen in calls_of(source):
-        for table in tables_written(seen.call):
-            if not any("INSERT" in str(each.value).upper() for each in _constants(seen.call)):
-                yield f"the table {table}"
+        if not inserts(seen):
+            yield from (f"the table {table}" for table in tables_written(seen))
     for node in source.body:
         targets = node.targets if isinstance(node, ast.Assign) else []
         if isinstance(node, ast.AugAssign):
@@ -59,10 +58,6 @@ def _written(source: Source) -> Iterator[str]:
                     yield ast.unparse(target)
 
 
-def _constants(call: ast.Call) -> Iterator[ast.Constant]:
-    return (node for each in call.args for node in ast.walk(each) if isinstance(node, ast.Constant))
-
-
 def lock_kept(subject: Subject) -> Iterator[Hit]:
     """SG020: a lock that is taken, and released only when the saga turns back."""
     for act in subject.acts:
@@ -71,7 +66,7 @@ def lock_kept(subject: Subject) -> Iterator[Hit]:
             continue
         things = things_of(act.step.name)
         released = any(
-            other.node.index > act.node.index
+            other is not act
             and (words_of(other.step.name) & GIVES or _releases(other.action.source))
             and (not things or things & things_of(other.step.name) or not things_of(other.step.name))
             for other in subject.acts
@@ -84,7 +79,7 @@ def lock_kept(subject: Subject) -> Iterator[Hit]:
 
 
 def _releases(source: Source) -> bool:
-    return any(words_of(source.called(call).rpartition(".")[2]) & {"release", "unlock"} for call in source.calls())
+    return any(words_of(source.called(call).rpartition(".")[2]) & {"release", "unlock"} for call in source.calls)
 
 
 def secrets(subject: Subject) -> Iterator[Hit]:
@@ -129,8 +124,7 @@ def _field_place(subject: Subject, owner: type, field: str) -> tuple[Place, ...]
         file = inspect.getsourcefile(owner) or ""
     except (TypeError, OSError):
         return subject.places
-    tree = subject.files.tree(file)
-    for node in ast.walk(tree) if tree else ():
+    for node in subject.files.nodes(file):
         if isinstance(node, ast.ClassDef) and node.name == owner.__name__:
             for statement in node.body:
                 match statement:

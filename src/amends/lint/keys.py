@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from ..core.definition import Saga
 from .calls import Seen, acts, calls_of, followed_by, guarded, relative_update
 from .findings import Hit, Rule, Severity
-from .source import Files, Source, source_of
+from .source import Files, Source, function_of, source_of
 from .subject import Function, Subject
 from .words import MONEY, words_of
 
@@ -30,6 +30,7 @@ _UNSTABLE = {
     "os.getpid": "another one in each process",
 }  # fmt: skip
 _UNSTABLE_MODULES = {"random": "another one in each attempt", "secrets": "another one in each attempt"}
+_SORTS = frozenset({"sorted", "sort", "min", "max", "groupby", "itertools.groupby", "nsmallest", "nlargest"})
 _IDENTIFIES = re.compile(
     r"(?:^|[_\W])(?:id|key|number|no|ref|reference|uuid|token|code|handle)s?$|Id$|idempot", re.IGNORECASE
 )
@@ -39,15 +40,22 @@ _FOLLOWED = 3  # calls of the author's own functions that are followed
 def unstable_key(subject: Subject) -> Iterator[Hit]:
     """SG011: a key that is not the same in every attempt."""
     for act in subject.acts:
-        for function in act.functions:
+        for function in act.functions if act.has_effect else ():
             for name, value in _keys(function.source):
-                if said := unstable(function, value):
+                if _is_the_key(function, name, value) and (said := unstable(function, value)):
                     yield Hit(
                         function.source.at(value),
                         act.path,
                         f'the {function.role} of "{act.path}" sends {said} as {name}: a repetition looks like a new '
                         f"call",
                     )
+
+
+def _is_the_key(function: Function, name: str, value: ast.expr) -> bool:
+    """Whether that is what tells repetitions: a request id beside a key of the Context may be for tracing."""
+    if _is_header(name) or not function.has_key:
+        return True
+    return any(isinstance(node, ast.Name) and node.id == function.context for node in ast.walk(value))
 
 
 def unstable(function: Function, value: ast.expr) -> str:
@@ -60,7 +68,10 @@ def _keys(source: Source) -> Iterator[tuple[str, ast.expr]]:
     for node in source.body:
         match node:
             case ast.Call(keywords=keywords):
-                yield from ((each.arg, each.value) for each in keywords if each.arg and _is_key(each.arg))
+                sorts = node.func.attr if isinstance(node.func, ast.Attribute) else source.called(node)
+                if sorts not in _SORTS:
+                    yield from ((each.arg, each.value) for each in keywords if each.arg and _is_key(each.arg))
+                yield from ((name, value) for name, value in _by_position(source, node) if _is_key(name))
             case ast.Dict(keys=keys, values=values):
                 for key, value in zip(keys, values, strict=True):
                     if isinstance(key, ast.Constant) and isinstance(key.value, str) and _is_key(key.value):
@@ -68,6 +79,15 @@ def _keys(source: Source) -> Iterator[tuple[str, ast.expr]]:
             case ast.Assign(targets=[ast.Subscript(slice=ast.Constant(value=str() as key))], value=value):
                 if _is_key(key):
                     yield f'"{key}"', value
+
+
+def _by_position(source: Source, call: ast.Call) -> Iterator[tuple[str, ast.expr]]:
+    """The arguments that a function of the author's takes by position, with the names of its parameters."""
+    followed = followed_by(source, call)
+    names = followed.parameters if followed else []
+    if names[:1] in (["self"], ["cls"]):
+        names = names[1:]
+    yield from zip(names, call.args, strict=False)
 
 
 def _is_header(name: str) -> bool:
@@ -99,9 +119,10 @@ def _unstable(source: Source, value: ast.expr, context: str, depth: int, seen: f
 
 def _returned(files: Files, called: object, depth: int) -> str:
     """What an author's own function returns that is not stable."""
-    if not callable(called) or isinstance(called, type):
+    function = function_of(called)
+    if function is None:
         return ""
-    source = source_of(files, called, {})
+    source = source_of(files, function, {})
     for node in source.body:
         value = node.value if isinstance(node, ast.Return) else None
         if value is not None and (said := _unstable(source, value, "", depth, frozenset())):
@@ -145,7 +166,7 @@ def no_key(subject: Subject) -> Iterator[Hit]:
         for function in (act.action, act.compensation):
             if function is None or function.has_key:
                 continue
-            call = next((each for each in function.source.calls() if _needs_key(function.source, each)), None)
+            call = next((each for each in function.source.calls if _needs_key(function.source, each)), None)
             if call is not None:
                 yield Hit(
                     function.source.at(call),
@@ -181,7 +202,7 @@ def starts_without_key(subject: Subject) -> Iterator[Hit]:
     """SG025: a step that starts a saga anew in each attempt."""
     for act in subject.acts:
         for function in act.functions:
-            for call in function.source.calls():
+            for call in function.source.calls:
                 if starts_saga(function.source, call) and not any(each.arg in {"key", None} for each in call.keywords):
                     yield Hit(
                         function.source.at(call),
@@ -200,7 +221,7 @@ def starts_saga(source: Source, call: ast.Call) -> bool:
         return True
     first = call.args[0] if call.args else None
     value = source.known.get(first.id) if isinstance(first, ast.Name) and first.id not in source.local else None
-    return isinstance(value, Saga)
+    return issubclass(type(value), Saga)
 
 
 def relative_updates(subject: Subject) -> Iterator[Hit]:
@@ -223,11 +244,11 @@ def relative_updates(subject: Subject) -> Iterator[Hit]:
 
 def _relative(source: Source) -> Iterator[tuple[ast.AST, str]]:
     for seen in calls_of(source):
-        column = relative_update(seen.call)
-        if column and not guarded(seen.call):
+        column = relative_update(seen)
+        if column and not guarded(seen):
             yield seen.through, f"the column {column}"
     yield from ((node, what) for node, what in _added(source))
-    for call in source.calls():
+    for call in source.calls:
         followed = followed_by(source, call)
         if followed is not None and not any(_is_key(name) for name in followed.parameters):
             yield from ((call, what) for _, what in _added(followed))
@@ -236,8 +257,8 @@ def _relative(source: Source) -> Iterator[tuple[ast.AST, str]]:
 def _added(source: Source) -> Iterator[tuple[ast.AST, str]]:
     """Where something outside of the function is increased or decreased, and no condition is asked before."""
     for node in source.body:
-        if isinstance(node, ast.AugAssign) and isinstance(node.op, (ast.Add, ast.Sub)):
-            target = node.target
+        target = _changed(node)
+        if target is not None:
             root: ast.expr = target
             while isinstance(root, (ast.Attribute, ast.Subscript)):
                 root = root.value
@@ -247,6 +268,21 @@ def _added(source: Source) -> Iterator[tuple[ast.AST, str]]:
             asked = any(isinstance(each, (ast.If, ast.Match, ast.Try)) for each in source.around(node))
             if outside and root is not target and not asked:
                 yield node, ast.unparse(target)
+
+
+def _changed(node: ast.AST) -> ast.expr | None:
+    """What a statement sets relative to what it was: `x += n`, `x = x + n`, `x[k] = x.get(k, 0) + n`."""
+    match node:
+        case ast.AugAssign(target=target, op=ast.Add() | ast.Sub()):
+            return target
+        case ast.Assign(targets=[target], value=ast.BinOp(left=left, op=ast.Add() | ast.Sub())):
+            before = ast.unparse(target)
+            got = isinstance(target, ast.Subscript) and ast.unparse(left).startswith(
+                f"{ast.unparse(target.value)}.get({ast.unparse(target.slice)}"
+            )
+            return target if ast.unparse(left) == before or got else None
+        case _:
+            return None
 
 
 RULES = (

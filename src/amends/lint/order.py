@@ -2,29 +2,47 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 from ..core.graph import Kind
 from .findings import Hit, Rule, Severity
 from .keys import starts_saga
-from .subject import Act, Subject
-from .words import GIVES, TAKES, TOLD, things_of, words_of
+from .subject import Act, Function, Subject
+from .undoing import nothing_in
+from .words import GIVES, MESSAGES, TAKES, TOLD, things_of, words_of
 
 
 def no_compensation(subject: Subject) -> Iterator[Hit]:
     """SG005: a step that has none, and something after it that may turn the saga back."""
     for act in subject.acts:
-        if _starts(act):
+        if _starts(act) or _cannot_be_taken_back(act) or not (why := _turned_back_by(subject, act)):
             continue
-        if act.kept and not _cannot_be_taken_back(act) and (why := _turned_back_by(subject, act)):
+        if act.kept:
             yield Hit(act.places, act.path, f'step "{act.path}" has no compensation, and {why}')
+        elif _undone_by_nothing(act) and act.compensation is not None:
+            yield Hit(
+                act.compensation.source.places,
+                act.path,
+                f'the compensation of "{act.path}" does nothing, and {why}: its effect stays, and the saga ends '
+                f"compensated",
+                "undo it, or say best_effort=True and drop the compensation when its effect may stay",
+                Severity.INFO if _only_logs(act.compensation) else Severity.WARNING,
+            )
 
 
 def irreversible_too_early(subject: Subject) -> Iterator[Hit]:
     """SG002: something that cannot be taken back stands before a step that may fail."""
     for act in subject.acts:
-        if act.kept and _cannot_be_taken_back(act) and (why := _turned_back_by(subject, act)):
-            yield Hit(act.places, act.path, f'step "{act.path}" cannot be taken back, and {why}')
+        if not (act.kept or _undone_by_nothing(act)) or not _cannot_be_taken_back(act):
+            continue
+        if why := _turned_back_by(subject, act):
+            yield Hit(
+                act.places,
+                act.path,
+                f'step "{act.path}" cannot be taken back, and {why}',
+                severity=None if act.kept else Severity.WARNING,
+            )
 
 
 def unknown_at_the_end(subject: Subject) -> Iterator[Hit]:
@@ -64,7 +82,7 @@ def undone_before_done(subject: Subject) -> Iterator[Hit]:
 def starts_another(subject: Subject) -> Iterator[Hit]:
     """SG031: a step that starts a saga of its own, which nothing undoes when this one turns back."""
     for act in subject.acts:
-        calls = [call for call in act.action.source.calls() if starts_saga(act.action.source, call)]
+        calls = [call for call in act.action.source.calls if starts_saga(act.action.source, call)]
         if act.kept and calls and (why := _turned_back_by(subject, act)):
             yield Hit(
                 act.action.source.at(calls[0]),
@@ -86,11 +104,30 @@ def all_atomic(subject: Subject) -> Iterator[Hit]:
 
 
 def _starts(act: Act) -> bool:
-    return any(starts_saga(act.action.source, call) for call in act.action.source.calls())
+    return any(starts_saga(act.action.source, call) for call in act.action.source.calls)
 
 
 def _cannot_be_taken_back(act: Act) -> bool:
-    return bool(words_of(act.step.name) & TOLD)
+    source = act.action.source
+    called = (words_of(source.called(call).rpartition(".")[2]) for call in source.calls)
+    return bool(words_of(act.step.name) & TOLD) or any(words & MESSAGES for words in called)
+
+
+def _only_logs(undo: Function) -> bool:
+    """Whether it logs: then somebody may follow up."""
+    return bool(undo.source.calls)
+
+
+def _undone_by_nothing(act: Act) -> bool:
+    """Whether its compensation is a `pass`; one that is left out (`...`) is no code of anybody's."""
+    undo = act.compensation
+    if undo is None or not act.has_effect or act.node.best_effort or undo.source.tree is None:
+        return False
+    body = undo.source.tree.body
+    left_out = isinstance(body, list) and all(
+        isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant) for each in body
+    )
+    return not left_out and nothing_in(undo)
 
 
 def _turned_back_by(subject: Subject, act: Act) -> str:

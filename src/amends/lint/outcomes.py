@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from .calls import Seen, acts
 from .findings import Hit, Rule, Severity
-from .source import Source
+from .source import Source, function_of
 from .subject import Function, Subject
 
 _BROAD = frozenset({"Exception", "BaseException"})
@@ -30,6 +30,8 @@ _STATUS = frozenset({
     "raise_for_status", "status_code", "status", "ok", "is_success", "is_error", "is_client_error", "is_server_error",
     "reason_phrase", "reason",
 })  # fmt: skip
+_TASKS = frozenset({"asyncio.create_task", "asyncio.ensure_future"})
+_SERVER_ERROR = 500
 _UNKNOWN_TYPES = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError, TimeoutError)
 
 
@@ -61,6 +63,8 @@ def _swallowing(source: Source) -> Iterator[tuple[ast.AST, str]]:
                 told = any(_tells(each) for each in ast.walk(node)) or any(line > last for line in raises)
                 if what and not told:
                     yield node, what
+            case ast.Expr(value=ast.Await(value=ast.Call() as gather)) if _gathers(source, gather):
+                yield gather, "every failure of asyncio.gather"
             case ast.With(items=items) | ast.AsyncWith(items=items):
                 for item in items:
                     call = item.context_expr
@@ -68,6 +72,14 @@ def _swallowing(source: Source) -> Iterator[tuple[ast.AST, str]]:
                         what = next((said for each in call.args if (said := _caught(source, each))), "")
                         if what:
                             yield call, what
+
+
+def _gathers(source: Source, call: ast.Call) -> bool:
+    """Whether failures are returned instead of raised, to nobody."""
+    return source.called(call) == "asyncio.gather" and any(
+        each.arg == "return_exceptions" and isinstance(each.value, ast.Constant) and each.value.value
+        for each in call.keywords
+    )
 
 
 def _tells(node: ast.AST) -> bool:
@@ -131,14 +143,62 @@ def _answered(source: Source, handler: ast.ExceptHandler) -> bool:
     return not any(isinstance(node, (ast.Await, ast.Call)) for statement in body for node in ast.walk(statement))
 
 
+def every_status_refused(subject: Subject) -> Iterator[Hit]:
+    """SG029: whatever is no success is told as a refusal, a 500 too."""
+    for act in subject.acts:
+        if act.node.read_only:
+            continue
+        for function in act.functions:
+            branches = [node for node in function.source.body if isinstance(node, ast.If) and _no_success(node.test)]
+            for branch in branches:
+                raised = next((each for each in branch.body if isinstance(each, ast.Raise)), None)
+                if raised and "Rejected" in ast.unparse(raised) and not _server_errors_gone(function, branch):
+                    yield Hit(
+                        function.source.at(raised)[:1] + function.source.places,
+                        act.path,
+                        f'the {function.role} of "{act.path}" raises Rejected for every status that is no success: '
+                        f"behind a 500 the call may have taken effect, and is not undone",
+                    )
+
+
+def _no_success(test: ast.expr) -> bool:
+    match test:
+        case ast.Compare(left=ast.Attribute(attr="status_code" | "status"), ops=[ast.NotEq()]):
+            return True
+        case ast.Compare(
+            left=ast.Attribute(attr="status_code" | "status"),
+            ops=[ast.GtE() | ast.Gt()],
+            comparators=[ast.Constant(value=int() as least)],
+        ):
+            return least < _SERVER_ERROR
+        case ast.UnaryOp(op=ast.Not(), operand=ast.Attribute(attr="ok" | "is_success")):
+            return True
+        case ast.Attribute(attr="is_error"):
+            return True
+        case _:
+            return False
+
+
+def _server_errors_gone(function: Function, branch: ast.If) -> bool:
+    """Whether a statement before it has seen to what the service itself failed at."""
+    return any(
+        getattr(node, "lineno", branch.lineno) < branch.lineno
+        and (
+            (isinstance(node, ast.Attribute) and node.attr in {"is_server_error", "raise_for_status"})
+            or (isinstance(node, ast.Constant) and node.value in range(_SERVER_ERROR - 1, _SERVER_ERROR + 100))
+        )
+        for node in function.source.body
+    )
+
+
 def status_ignored(subject: Subject) -> Iterator[Hit]:
     """SG029: an answer of a service that nobody looks at."""
     for act in subject.acts:
-        for function in (act.action, act.compensation):
+        for function in (act.action, act.compensation) if act.has_effect else ():
             source = function.source if function else None
             if source is None or any(isinstance(node, ast.Attribute) and node.attr in _STATUS for node in source.body):
                 continue
-            for call in source.calls():
+            for call in source.calls:
                 if acts(Seen(source, call, call)) and _over_http(source.called(call)) and not _handed_on(source, call):
                     yield Hit(
                         source.at(call),
@@ -192,23 +252,20 @@ def left_alone(subject: Subject) -> Iterator[Hit]:
 
 def _left(function: Function) -> Iterator[tuple[ast.Call, str]]:
     source = function.source
-    for call in source.calls():
-        alone = isinstance(source.parents.get(call), ast.Expr)
-        name = source.called(call)
-        shown = ast.unparse(call.func)
-        if (alone and name in {"asyncio.create_task", "asyncio.ensure_future"}) or (
-            name.endswith("().create_task") and alone
-        ):
+    for call in source.calls:
+        if not isinstance(source.parents.get(call), ast.Expr):
+            continue
+        name, shown = source.called(call), ast.unparse(call.func)
+        if name in _TASKS or (name.endswith("().create_task") and not name.endswith("TaskGroup().create_task")):
             yield call, f"starts a task with {shown} and does not wait for it"
-        elif alone and name.endswith("Thread().start"):
+        elif name.endswith("Thread().start"):
             yield call, "starts a thread and does not wait for it"
-        elif alone and source.is_async and _is_coroutine_function(source, call):
+        elif source.is_async and _is_coroutine_function(source, call):
             yield call, f"calls {shown} without await, so that it never runs"
 
 
 def _is_coroutine_function(source: Source, call: ast.Call) -> bool:
-    found = source.object_of(call.func)
-    return inspect.iscoroutinefunction(getattr(found, "__func__", found))
+    return inspect.iscoroutinefunction(function_of(source.object_of(call.func)))
 
 
 RULES = (
@@ -229,7 +286,7 @@ RULES = (
         "else be raised",
         "`Rejected` and `NotSent` vouch that there is no effect, so that nothing is undone. A timeout or a lost "
         "connection vouches for nothing: the call may have landed.",
-        check=lambda subject: (*no_that_nobody_said(subject), *status_ignored(subject)),
+        check=lambda subject: (*no_that_nobody_said(subject), *every_status_refused(subject), *status_ignored(subject)),
     ),
     Rule(
         "SG039",

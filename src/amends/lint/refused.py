@@ -76,11 +76,10 @@ def refused(error: DefinitionError, place: Place, files: Files | None = None) ->
 
 def _place_of(step: str, place: Place, files: Files) -> Place:
     """Where the function of a step is written, when its file has just one of that name."""
-    tree = files.tree(place.file)
     name = step.rpartition("/")[2]
     found = [
         node
-        for node in (ast.walk(tree) if tree else ())
+        for node in files.nodes(place.file)
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name == name
     ]
     return Place(place.file, found[0].lineno, found[0].col_offset + 1) if len(found) == 1 else place

@@ -1,4 +1,4 @@
-"""Findings for programs: records for JSON, SARIF 2.1.0, and JUnit's XML.
+"""Findings as lines, and for programs: records for JSON, SARIF 2.1.0, and JUnit's XML.
 
 Rules of this file: pure; a file is named as the finding names it.
 """
@@ -13,6 +13,11 @@ from .findings import Finding, Severity
 
 _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note"}
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+
+
+def line(finding: Finding) -> str:
+    """One finding as a line: place, severity, rule, and what is wrong."""
+    return f"{finding.place}: {finding.severity} {finding.rule.id} {finding.what}"
 
 
 def record(finding: Finding) -> dict[str, Any]:

@@ -19,13 +19,22 @@ import linecache
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from types import CodeType, FunctionType, ModuleType
+from types import (
+    BuiltinFunctionType,
+    ClassMethodDescriptorType,
+    CodeType,
+    FunctionType,
+    MethodDescriptorType,
+    MethodType,
+    ModuleType,
+)
 from typing import Any, TypeAlias
 
 from ..core.functions import innermost
 from .findings import Place
 
 Routine: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+_CALLED = (FunctionType, BuiltinFunctionType, MethodType, ClassMethodDescriptorType, MethodDescriptorType)
 _ROUTINES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
 
@@ -36,6 +45,8 @@ class Files:
         self._lines: dict[str, list[str]] = {}
         self._routines: dict[str, dict[int, list[Routine]]] = {}
         self._trees: dict[str, ast.Module | None] = {}
+        self._nodes: dict[str, list[ast.AST]] = {}
+        self.sources: dict[tuple[object, ...], Source] = {}  # by function, and what its parameters take
 
     def lines(self, file: str) -> list[str]:
         """Its lines; none when it cannot be read."""
@@ -53,13 +64,19 @@ class Files:
                 self._trees[file] = None
         return self._trees[file]
 
+    def nodes(self, file: str) -> list[ast.AST]:
+        """Every node of its syntax tree."""
+        if file not in self._nodes:
+            tree = self.tree(file)
+            self._nodes[file] = list(ast.walk(tree)) if tree else []
+        return self._nodes[file]
+
     def routine(self, code: CodeType) -> Routine | None:
         """The node that a code object was compiled from."""
         file = code.co_filename
         if file not in self._routines:
             found: dict[int, list[Routine]] = {}
-            tree = self.tree(file)
-            for node in ast.walk(tree) if tree else ():
+            for node in self.nodes(file):
                 if isinstance(node, _ROUTINES):
                     found.setdefault(first_line(node), []).append(node)
             self._routines[file] = found
@@ -149,11 +166,15 @@ class Source:
         """Whether it is an `async def`."""
         return isinstance(self.tree, ast.AsyncFunctionDef)
 
-    def calls(self) -> Iterator[ast.Call]:
+    @cached_property
+    def calls(self) -> list[ast.Call]:
         """Every call in its body."""
-        for node in self.body:
-            if isinstance(node, ast.Call):
-                yield node
+        return [node for node in self.body if isinstance(node, ast.Call)]
+
+    @cached_property
+    def kept(self) -> dict[int, list[Any]]:
+        """What `calls` keeps of it."""
+        return {}
 
     def called(self, call: ast.Call) -> str:
         """What is called, as a dotted name."""
@@ -182,8 +203,8 @@ class Source:
             return self.known.get(node.id)
         if isinstance(node, ast.Attribute):
             holder = self.class_of(node.value) or self.object_of(node.value)
-            for each in holder.__mro__ if isinstance(holder, type) else (holder,):
-                found = vars(each).get(node.attr) if isinstance(each, (ModuleType, type)) else None
+            for each in holder.__mro__ if _is(holder, type) else (holder,):
+                found = vars(each).get(node.attr) if _is(each, (ModuleType, type)) else None
                 if found is not None:
                     return found
         return None
@@ -195,8 +216,7 @@ class Source:
         if node.id in self.types:
             return self.types[node.id]
         value = None if node.id in self.local else self.known.get(node.id)
-        plain = value is None or isinstance(value, (ModuleType, type)) or inspect.isroutine(value)
-        return None if plain else type(value)
+        return None if value is None or _is(value, (ModuleType, type, *_CALLED)) else type(value)
 
     @cached_property
     def known(self) -> dict[str, Any]:
@@ -265,9 +285,9 @@ class Source:
         if name in self.local:
             return self.local[name]
         value = self.known.get(name, vars(builtins).get(name))
-        if isinstance(value, ModuleType):
-            return value.__name__
-        if isinstance(value, type) or inspect.isroutine(value):
+        if _is(value, ModuleType):
+            return str(vars(value)["__name__"])
+        if _is(value, (type, *_CALLED)):
             return _full(value)
         return "" if value is None else f"{_full(type(value))}()"
 
@@ -278,8 +298,18 @@ def source_of(files: Files, call: Callable[..., Any], types: dict[str, type]) ->
     function = getattr(function, "__func__", function)
     if not isinstance(function, FunctionType):
         return Source(files, None, "", 0, None, types)
-    code = function.__code__
-    return Source(files, function, code.co_filename, code.co_firstlineno, files.routine(code), types)
+    key = (function, *types.items())
+    if key not in files.sources:
+        code = function.__code__
+        files.sources[key] = Source(files, function, code.co_filename, code.co_firstlineno, files.routine(code), types)
+    return files.sources[key]
+
+
+def function_of(value: Any) -> FunctionType | None:
+    """The plain function that an attribute of a class, or a global, is; None when it is none."""
+    if _is(value, (staticmethod, classmethod, MethodType)):
+        value = value.__func__
+    return value if _is(value, FunctionType) else None
 
 
 def first_line(node: Routine) -> int:
@@ -291,6 +321,11 @@ def first_line(node: Routine) -> int:
 def name_of(node: Routine) -> str:
     """As its code object has it."""
     return "<lambda>" if isinstance(node, ast.Lambda) else node.name
+
+
+def _is(value: Any, kinds: type | tuple[type, ...]) -> bool:
+    """As `isinstance`, but a lazy object is not asked for the class of what it stands for."""
+    return issubclass(type(value), kinds)
 
 
 def _full(value: Any) -> str:

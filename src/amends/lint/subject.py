@@ -131,10 +131,9 @@ class Subject:
     def wait_places(self, node: Node) -> tuple[Place, ...]:
         """Where the `wait_for` of a node stands, when it can be told; else where the saga is built."""
         file, _ = self.saga.place
-        tree = self.files.tree(file)
         found = [
             Place(file, each.lineno, each.col_offset + 1)
-            for each in (ast.walk(tree) if tree else ())
+            for each in self.files.nodes(file)
             if isinstance(each, ast.Call)
             and _last(each.func) == "wait_for"
             and each.args

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 from .findings import Hit, Rule, Severity
 from .subject import Act, Function, Subject
+from .under_none import idle, read
 from .words import GIVES, TAKES, things_of, words_of
 
-_KEYS = ("action_key", "idempotency_key", "headers", "saga_id")
+_LOOPS = (ast.For, ast.AsyncFor, ast.While)
 
 
 def needs_the_result(subject: Subject) -> Iterator[Hit]:
@@ -26,99 +27,33 @@ def needs_the_result(subject: Subject) -> Iterator[Hit]:
                 f'the compensation of "{act.path}" cannot take None for "{name}": when the answer of the action is '
                 f"lost, its effect stays",
             )
-        elif undo.source.tree is not None and (node := _does_nothing(undo, name)):
+            continue
+        reading = read(undo.source, name)
+        if reading.acts:
+            continue
+        if reading.raised is not None:
             yield Hit(
-                undo.source.at(node)[:1] + undo.source.places,
+                undo.source.at(reading.raised),
+                act.path,
+                f'the compensation of "{act.path}" raises when "{name}" is None: when the answer of the action is '
+                f"lost, its effect stays",
+                "undo by ctx.action_key when it is None",
+            )
+        elif reading.leaves is not None and not nothing_in(undo):
+            yield Hit(
+                undo.source.at(reading.leaves)[:1] + undo.source.places,
                 act.path,
                 f'the compensation of "{act.path}" does nothing when "{name}" is None: the action may have taken '
                 f"effect, and the saga would end compensated",
                 "undo by ctx.action_key when it is None",
                 Severity.ERROR,
             )
-        elif undo.source.tree is not None and (node := _unasked(undo, name)):
-            yield Hit(
-                undo.source.at(node),
-                act.path,
-                f'the compensation of "{act.path}" uses "{name}" as if it were never None: when the answer of the '
-                f"action is lost it raises, and the effect stays",
-                "undo by ctx.action_key when it is None",
-            )
 
 
-def _does_nothing(undo: Function, name: str) -> ast.AST | None:
-    """The `if` by which a compensation leaves everything as it is when the result is None."""
+def nothing_in(undo: Function) -> bool:
+    """Whether a compensation does nothing at all, or is written nowhere we can see."""
     tree = undo.source.tree
-    assert tree is not None
-    body = tree.body if isinstance(tree.body, list) else []
-    body = [each for each in body if not (isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant))]
-    if not body or not isinstance(body[0], ast.If) or _handles_key(undo, body[0]):
-        return None
-    first = body[0]
-    if _is_none(first.test, name) and _idle(first.body):
-        return first
-    if _is_there(first.test, name) and len(body) == 1 and _idle(first.orelse):
-        return first
-    return None
-
-
-def _handles_key(undo: Function, branch: ast.If) -> bool:
-    """Whether the branch uses the key itself."""
-    return any(
-        isinstance(node, ast.Attribute) and node.attr in _KEYS for each in branch.body if not _idle([each])
-        for node in ast.walk(each)
-    ) and _is_none(branch.test, undo.own_result.name if undo.own_result else "")  # fmt: skip
-
-
-def _is_none(test: ast.expr, name: str) -> bool:
-    match test:
-        case ast.Compare(left=ast.Name(id=found), ops=[ast.Is() | ast.Eq()], comparators=[ast.Constant(value=None)]):
-            return found == name
-        case ast.UnaryOp(op=ast.Not(), operand=ast.Name(id=found)):
-            return found == name
-        case _:
-            return False
-
-
-def _is_there(test: ast.expr, name: str) -> bool:
-    match test:
-        case ast.Compare(
-            left=ast.Name(id=found), ops=[ast.IsNot() | ast.NotEq()], comparators=[ast.Constant(value=None)]
-        ):
-            return found == name
-        case ast.Name(id=found):
-            return found == name
-        case _:
-            return False
-
-
-def _idle(body: list[ast.stmt]) -> bool:
-    """Whether statements do nothing: they pass, return, or only log."""
-    return all(
-        isinstance(each, ast.Pass)
-        or (isinstance(each, ast.Return) and (each.value is None or isinstance(each.value, ast.Constant)))
-        or (isinstance(each, ast.Expr) and _logs(each.value))
-        for each in body
-    )
-
-
-def _logs(node: ast.expr) -> bool:
-    if isinstance(node, ast.Constant):
-        return True
-    words = words_of(ast.unparse(node.func)) if isinstance(node, ast.Call) else frozenset()
-    return bool(words & {"log", "logger", "logging", "print"})
-
-
-def _unasked(undo: Function, name: str) -> ast.AST | None:
-    """The first use of the result's attributes, when nothing in the function asks whether it is None."""
-    first: ast.AST | None = None
-    for node in undo.source.body:
-        if not (isinstance(node, ast.Name) and node.id == name):
-            continue
-        outer = undo.source.parents.get(node)
-        if not (isinstance(outer, (ast.Attribute, ast.Subscript)) and outer.value is node):
-            return None  # it is asked about, given on, or assigned anew
-        first = first or outer
-    return first
+    return tree is None or not isinstance(tree.body, list) or all(idle(each) for each in tree.body)
 
 
 def same_effect(subject: Subject) -> Iterator[Hit]:
@@ -127,8 +62,8 @@ def same_effect(subject: Subject) -> Iterator[Hit]:
         undo = act.compensation
         if undo is None:
             continue
-        done = {act.action.source.called(call): call for call in act.action.source.calls()}
-        for call in undo.source.calls():
+        done = {act.action.source.called(call): call for call in act.action.source.calls}
+        for call in undo.source.calls:
             name = undo.source.called(call)
             words = words_of(name.rpartition(".")[2])
             if name in done and words & TAKES and not words & GIVES and _alike(done[name], call):
@@ -151,19 +86,32 @@ def stops_at_its_first_error(subject: Subject) -> Iterator[Hit]:
         undo = act.compensation
         if undo is None or act.atomic:
             continue
-        for loop in undo.source.body:
-            if not isinstance(loop, (ast.For, ast.AsyncFor)) or not undo.source.runs_itself(loop):
-                continue
-            calls = [node for each in loop.body for node in ast.walk(each) if isinstance(node, ast.Call)]
-            undoing = [each for each in calls if words_of(undo.source.called(each).rpartition(".")[2]) & GIVES]
-            caught = any(isinstance(node, ast.Try) for each in loop.body for node in ast.walk(each))
-            if undoing and not caught:
-                yield Hit(
-                    undo.source.at(loop)[:1] + undo.source.places,
-                    act.path,
-                    f'the compensation of "{act.path}" undoes one thing after the other: what comes behind the first '
-                    f"that cannot be undone is never reached",
-                )
+        calls = [call for call in undo.source.calls if _undoes(undo, call) and not _caught(undo, call)]
+        loop = next((each for call in calls for each in undo.source.around(call) if isinstance(each, _LOOPS)), None)
+        several = len({call.lineno for call in calls if not _chosen(undo, call)}) > 1
+        if loop is not None or several:
+            yield Hit(
+                undo.source.at(loop or calls[0])[:1] + undo.source.places,
+                act.path,
+                f'the compensation of "{act.path}" undoes one thing after the other: what comes behind the first '
+                f"that cannot be undone is never reached",
+            )
+
+
+def _undoes(undo: Function, call: ast.Call) -> bool:
+    named = words_of(undo.source.called(call).rpartition(".")[2])
+    return bool(named & GIVES) and undo.source.runs_itself(call)
+
+
+def _caught(undo: Function, call: ast.Call) -> bool:
+    return any(isinstance(each, ast.Try) for each in undo.source.around(call))
+
+
+def _chosen(undo: Function, call: ast.Call) -> bool:
+    """Whether it is one of several that exclude each other, or follows one that ended the function."""
+    return any(isinstance(each, (ast.If, ast.IfExp, ast.Match)) for each in undo.source.around(call)) or any(
+        isinstance(node, ast.Return) and node.lineno < call.lineno for node in undo.source.body
+    )
 
 
 def other_s_compensation(subject: Subject) -> Iterator[Hit]:
@@ -174,8 +122,9 @@ def other_s_compensation(subject: Subject) -> Iterator[Hit]:
         words = words_of(name)
         if not words & GIVES or not _is_a_pair(words, act):
             continue
-        theirs = [other for other in subject.acts if other is not act and _owns(other, name)]
-        if theirs and not _owns(act, name):
+        things = things_of(name)
+        theirs = [other for other in subject.acts if other is not act and things == things_of(other.step.name)]
+        if things and theirs and not _owns(act, name):
             yield Hit(
                 undo.source.places if undo else act.places,
                 act.path,

@@ -14,6 +14,9 @@ TOLD = frozenset({
     "tell", "tweet",
 })  # fmt: skip
 
+# The same, as a method that is called: `client.send` may be a request like any other.
+MESSAGES = frozenset({"email", "mail", "notify", "sms", "sendmail"})
+
 # What moves money: twice is a loss.
 MONEY = frozenset({
     "capture", "charge", "credit", "debit", "deposit", "pay", "payout", "refund", "topup", "transfer", "withdraw",
