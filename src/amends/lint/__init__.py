@@ -14,6 +14,11 @@ and the rules, grouped by idea:
     patience    timeouts, deadlines, retries         outcomes   what a function says of its outcome
     effects     effects in the wrong place           isolation  what others see meanwhile
 
+and the rollback table, which is no rule:
+
+    rollback    every point of failure               failing    one of them, driven to its end
+    driving     a saga on its way through the kernel given      where the arguments of a compensation come from
+
 Rules of this package: nothing of the author's is called. A rule is certain or says that it asks.
 """
 

@@ -256,7 +256,8 @@ class Failure:
                 case ev.StepPassed(node=slot) if slot == self.target:
                     self.said["it is best effort, so the saga goes on without it"] = None
                 case ev.AlternativeFailed(node=slot):
-                    self.said[f"{self.state.path_of(slot)} goes on with its next alternative"] = None
+                    path = self.state.path_of(slot)  # a made one if it has no name
+                    self.said[f"{'the first_of' if '#' in path else path} goes on with its next alternative"] = None
                 case ev.CancelRefused():
                     self.said["the pivot succeeded, so the cancel is refused"] = None
         if together:

@@ -104,5 +104,3 @@ def test_an_approval_that_is_refused_undoes_what_the_table_says():
     assert point.where == "over_limit"
     groups = [sorted(undo.step for undo in group) for group in row.outcome.undone]
     assert [sorted(undone[:2]), *([each] for each in undone[2:])] == groups
-
-

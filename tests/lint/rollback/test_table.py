@@ -123,6 +123,8 @@ def test_an_alternative_that_fails_is_undone_and_the_next_is_tried():
     assert (found.outcome.ends, found.outcome.why) == ("completed", ("pay goes on with its next alternative",))
     assert undone(row(definition, "pay/c", "cancelled")) == [["pay/c"], ["pay/b"], ["a"]]
     assert undone(row(definition, "pay/d", "rejected")) == [["a"]]
+    nameless = row(saga("pay", first_of(made("b"), made("d"))), "b", "rejected").outcome
+    assert nameless.why == ("the first_of goes on with its next alternative",)
 
 
 def test_an_alternative_that_cannot_be_undone_turns_the_whole_saga_back():
