@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from . import effects, isolation, keys, order, outcomes, patience, refused, undoing
+from . import effects, isolation, keys, memory, order, outcomes, patience, refused, undoing
 from .findings import Rule, Severity
 
 SILENT = Rule(
@@ -23,5 +23,5 @@ def _sorted(*groups: Iterable[Rule]) -> dict[str, Rule]:
 
 RULES: dict[str, Rule] = _sorted(
     order.RULES, refused.RULES, undoing.RULES, keys.RULES, patience.RULES, outcomes.RULES, effects.RULES,
-    isolation.RULES, (SILENT,),
+    isolation.RULES, memory.RULES, (SILENT,),
 )  # fmt: skip

@@ -167,6 +167,16 @@ def effect_before_its_record(subject: Subject) -> Iterator[Hit]:
         call = next((each for each in seen if seems_to_act(each)), None)
         if call is None:
             continue
+        others = [each for each in seen if seems_to_act(each) and each.name != call.name and each.through is each.call]
+        if others and call.through is call.call and not act.action.source.chooses_between(call.call, others[0].call):
+            yield Hit(
+                source.at(others[0].call),
+                act.path,
+                f'"{act.path}" calls {ast.unparse(call.call.func)} and {ast.unparse(others[0].call.func)}: when the '
+                f"second fails, does its compensation undo the first alone?",
+                "make two steps of it, each with its own compensation",
+                Severity.INFO,
+            )
         after = [each for each in seen if each.through.lineno > call.through.lineno and tables_written(each)]
         if after:
             yield Hit(

@@ -11,7 +11,7 @@ from .calls import Seen, acts, calls_of, followed_by, guarded, relative_update
 from .findings import Hit, Rule, Severity
 from .source import Files, Source, function_of, source_of
 from .subject import Function, Subject
-from .words import MONEY, words_of
+from .words import GIVES, MONEY, words_of
 
 _KEY_NAMES = frozenset({
     "idempotencykey", "xidempotencykey", "idempotencytoken", "key", "requestid", "xrequestid", "requesttoken",
@@ -158,6 +158,33 @@ def misused_key(subject: Subject) -> Iterator[Hit]:
                         )
 
 
+def own_key_undone(subject: Subject) -> Iterator[Hit]:
+    """SG011: a compensation that looks for the action's effect under its own key."""
+    for act in subject.acts:
+        undo = act.compensation
+        if undo is None or not undo.context or undo.source.mentions(undo.context, "action_key", "headers"):
+            continue
+        for call in undo.source.calls:
+            given = [*call.args, *(each.value for each in call.keywords)]
+            only = [each for each in given if _is_own_key(each, undo.context)]
+            if given and len(only) == len(given) and words_of(undo.source.called(call).rpartition(".")[2]) & GIVES:
+                yield Hit(
+                    undo.source.at(call),
+                    act.path,
+                    f'the compensation of "{act.path}" undoes by {undo.context}.idempotency_key, its own key, under '
+                    f"which nothing was done",
+                    f"undo by {undo.context}.action_key, the key of the action",
+                )
+
+
+def _is_own_key(node: ast.expr, context: str) -> bool:
+    match node:
+        case ast.Attribute(value=ast.Name(id=name), attr="idempotency_key"):
+            return name == context
+        case _:
+            return False
+
+
 def no_key(subject: Subject) -> Iterator[Hit]:
     """SG011: a call that moves money or makes something, by which a repetition cannot be told."""
     for act in subject.acts:
@@ -293,7 +320,12 @@ RULES = (
         "send ctx.idempotency_key (or ctx.headers()), which is the same in every attempt, worker and restart",
         "An attempt whose answer was lost is repeated. Without a key, or under a new one, the participant takes the "
         "repetition for another order, and charges twice.",
-        check=lambda subject: (*unstable_key(subject), *misused_key(subject), *no_key(subject)),
+        check=lambda subject: (
+            *unstable_key(subject),
+            *misused_key(subject),
+            *own_key_undone(subject),
+            *no_key(subject),
+        ),
     ),
     Rule(
         "SG012",

@@ -10,12 +10,21 @@ from .findings import Hit, Rule, Severity
 from .keys import starts_saga
 from .subject import Act, Function, Subject
 from .undoing import nothing_in
-from .words import GIVES, MESSAGES, TAKES, TOLD, things_of, words_of
+from .words import GIVES, MESSAGES, MONEY, TAKES, TOLD, things_of, words_of
 
 
 def no_compensation(subject: Subject) -> Iterator[Hit]:
     """SG005: a step that has none, and something after it that may turn the saga back."""
     for act in subject.acts:
+        if act.node.best_effort and not act.node.compensation and words_of(act.step.name) & MONEY:
+            yield Hit(
+                act.places,
+                act.path,
+                f'"{act.path}" is best_effort and has no compensation: an amount that moved though its answer was lost '
+                f"is forgotten",
+                "give it a compensation, or drop best_effort=True",
+                Severity.WARNING,
+            )
         if _starts(act) or _cannot_be_taken_back(act) or not (why := _turned_back_by(subject, act)):
             continue
         if act.kept:
@@ -54,6 +63,25 @@ def unknown_at_the_end(subject: Subject) -> Iterator[Hit]:
                 act.path,
                 f'step "{act.path}" has no compensation and is no pivot: when its answer is lost, a person has to find '
                 f"out what became of it",
+            )
+
+
+def refuses_behind_the_pivot(subject: Subject) -> Iterator[Hit]:
+    """SG001: a step behind the pivot that says no."""
+    for act in subject.acts:
+        if not act.node.retriable or act.node.follow_up:
+            continue
+        source = act.action.source
+        raised = [node for node in source.body if isinstance(node, ast.Raise) and node.exc is not None]
+        said = next((node for node in raised if "Rejected" in ast.unparse(node.exc or node)), None)
+        if said is not None or act.step.options.rejects:
+            yield Hit(
+                source.at(said) if said is not None else act.places,
+                act.path,
+                f'"{act.path}" stands behind the pivot and may reject: there is no way back, so that a person has to '
+                f"decide",
+                "find out before the pivot whether it can be done",
+                Severity.WARNING,
             )
 
 
@@ -152,6 +180,16 @@ def _is_in_the_last(subject: Subject, act: Act, first_of: int) -> bool:
 
 
 RULES = (
+    Rule(
+        "SG001",
+        Severity.ERROR,
+        "what stands after the pivot may turn the saga back, where nothing turns back",
+        "make it retriable=True, read_only=True or best_effort=True, or put it before the pivot",
+        "Behind the point of no return a saga only goes forward. A step there is repeated until it succeeds, or is "
+        "passed over; one that may fail for good would leave the saga neither done nor undone.",
+        check=refuses_behind_the_pivot,
+        codes=("AM1303", "AM1304", "AM1305", "AM1306"),
+    ),
     Rule(
         "SG002",
         Severity.ERROR,

@@ -6,10 +6,11 @@ import ast
 import inspect
 from collections.abc import Iterator
 
-from .calls import Seen, acts
+from .calls import Seen, acts, calls_of, seems_to_act, tables_written
 from .findings import Hit, Rule, Severity
 from .source import Source, function_of
 from .subject import Function, Subject
+from .under_none import idle
 
 _BROAD = frozenset({"Exception", "BaseException"})
 # What is raised when an answer is missing, or says that something went wrong: the call may have taken effect.
@@ -51,6 +52,34 @@ def swallowed(subject: Subject) -> Iterator[Hit]:
                     f'the {function.role} of "{act.path}" catches {what} and goes on: what failed, or may '
                     f"have, {meaning}",
                 )
+
+
+def earlier_attempt(subject: Subject) -> Iterator[Hit]:
+    """SG016: a repetition that returns because it is one."""
+    for act in subject.acts:
+        for function in (act.action, act.compensation):
+            if function is None or not function.context:
+                continue
+            for node in function.source.body:
+                if not isinstance(node, ast.If) or not all(idle(each) for each in node.body):
+                    continue
+                counts = any(_is_attempt(each, function.context) for each in ast.walk(node.test))
+                if counts and isinstance(node.body[-1], ast.Return):
+                    yield Hit(
+                        function.source.at(node)[:1] + function.source.places,
+                        act.path,
+                        f'the {function.role} of "{act.path}" returns when it is repeated: the attempt before may not '
+                        f"have come to anything",
+                        "do it again under the same key, and let the participant tell the repetition",
+                    )
+
+
+def _is_attempt(node: ast.AST, context: str) -> bool:
+    match node:
+        case ast.Attribute(value=ast.Name(id=name), attr="attempt"):
+            return name == context
+        case _:
+            return False
 
 
 def _swallowing(source: Source) -> Iterator[tuple[ast.AST, str]]:
@@ -141,6 +170,58 @@ def _answered(source: Source, handler: ast.ExceptHandler) -> bool:
     outer = source.parents.get(handler)
     body = outer.body if isinstance(outer, ast.Try) else []
     return not any(isinstance(node, (ast.Await, ast.Call)) for statement in body for node in ast.walk(statement))
+
+
+def refused_after_the_effect(subject: Subject) -> Iterator[Hit]:
+    """SG029: a refusal that comes after the function itself has changed something."""
+    for act in subject.acts:
+        source = act.action.source
+        if act.node.read_only or act.atomic:
+            continue
+        done = [seen.call for seen in calls_of(source, 0) if seems_to_act(seen) or tables_written(seen)]
+        for node in source.body if done else ():
+            if not isinstance(node, ast.Raise) or node.exc is None or not source.runs_itself(node):
+                continue
+            before = [call for call in done if call.lineno < node.lineno and not _answers(source, call, node)]
+            if before and "Rejected" in ast.unparse(node.exc):
+                yield Hit(
+                    source.at(node)[:1] + source.places,
+                    act.path,
+                    f'"{act.path}" raises Rejected behind {ast.unparse(before[0].func)}, which has changed something '
+                    f"by then: what is rejected is not undone",
+                    "ask before it acts, or let it succeed and reject in a step behind it",
+                    Severity.WARNING,
+                )
+
+
+def _answers(source: Source, call: ast.Call, raised: ast.Raise) -> bool:
+    """Whether the refusal is the answer of that very call, or excludes it."""
+    ours, theirs = list(source.around(raised)), list(source.around(call))
+    for handler in (each for each in ours if isinstance(each, ast.ExceptHandler)):
+        if source.parents.get(handler) in theirs:
+            return True
+    branches = [each for each in ours if isinstance(each, (ast.If, ast.Match))]
+    if any(branch in theirs and not _within(branch, raised, call) for branch in branches):
+        return True
+    names = {
+        node.id
+        for each in branches
+        for node in ast.walk(each.test if isinstance(each, ast.If) else each.subject)
+        if isinstance(node, ast.Name)
+    }
+    if any(node is call for each in branches for node in ast.walk(each)):
+        return True
+    return any(node is call for name in names for value in source.assigned.get(name, ()) for node in ast.walk(value))
+
+
+def _within(branch: ast.AST, one: ast.AST, other: ast.AST) -> bool:
+    """Whether two nodes stand in the same arm of a branch."""
+    arms = (
+        [branch.body, branch.orelse]
+        if isinstance(branch, ast.If)
+        else [each.body for each in getattr(branch, "cases", [])]
+    )
+    return any({id(one), id(other)} <= {id(node) for statement in arm for node in ast.walk(statement)} for arm in arms)
 
 
 def every_status_refused(subject: Subject) -> Iterator[Hit]:
@@ -276,7 +357,7 @@ RULES = (
         "let it be raised: the engine retries, probes and undoes; raise Rejected only for a business no",
         "What a function returns is believed. A compensation that catches its failure and returns is *acknowledged*, "
         "and the saga is `compensated` while the effect stands.",
-        check=swallowed,
+        check=lambda subject: (*swallowed(subject), *earlier_attempt(subject)),
     ),
     Rule(
         "SG029",
@@ -286,7 +367,12 @@ RULES = (
         "else be raised",
         "`Rejected` and `NotSent` vouch that there is no effect, so that nothing is undone. A timeout or a lost "
         "connection vouches for nothing: the call may have landed.",
-        check=lambda subject: (*no_that_nobody_said(subject), *every_status_refused(subject), *status_ignored(subject)),
+        check=lambda subject: (
+            *no_that_nobody_said(subject),
+            *refused_after_the_effect(subject),
+            *every_status_refused(subject),
+            *status_ignored(subject),
+        ),
     ),
     Rule(
         "SG039",

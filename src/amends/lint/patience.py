@@ -60,8 +60,18 @@ def deadline_before_the_end(subject: Subject) -> Iterator[Hit]:
                 act.path,
                 f'step "{act.path}" is retried until the deadline (on_unknown="retry"), and the saga has none',
             )
+        trying = act.policy.timeout_ms * act.policy.retry.attempts
+        if 0 < act.policy.key_ttl_ms < trying and act.has_effect:
+            yield Hit(
+                act.places,
+                act.path,
+                f'"{act.path}" may be tried for {told(trying)}, and its key is forgotten after '
+                f"{told(act.policy.key_ttl_ms)}: the attempts after that are not made",
+                "make timeout= or attempts smaller, or key_ttl= what the participant really promises",
+            )
         for function in act.functions:
             yield from _without_timeout(act, function)
+            yield from _longer_than_its_timeout(act, function)
 
 
 def _without_timeout(act: Act, function: Function) -> Iterator[Hit]:
@@ -78,6 +88,29 @@ def _without_timeout(act: Act, function: Function) -> Iterator[Hit]:
                 f'the {function.role} of "{act.path}" calls {ast.unparse(seen.call.func)} without timeout=: a thread '
                 f"cannot be cut, and hangs as long as its peer does",
                 "give timeout=, shorter than the step's",
+            )
+
+
+def _longer_than_its_timeout(act: Act, function: Function) -> Iterator[Hit]:
+    """A sleep, or a call's own timeout in a thread, that the function's timeout never lets end."""
+    limit = {"action": act.policy.timeout_ms, "compensation": act.policy.compensation_timeout_ms}.get(
+        function.role, act.policy.probe_timeout_ms
+    )
+    source = function.source
+    for call in source.calls:
+        name = source.called(call)
+        length = call.args[0] if call.args and name in {"asyncio.sleep", "time.sleep"} else None
+        if length is None and blocks(name) and not source.is_async:
+            length = next((each.value for each in call.keywords if each.arg == "timeout"), None)
+        seconds = length.value if isinstance(length, ast.Constant) else None
+        certain = source.runs_itself(call) and not any(isinstance(each, ast.If) for each in source.around(call))
+        if isinstance(seconds, (int, float)) and seconds * 1000 >= limit and certain:
+            spent = f"{told(int(seconds * 1000))} in {ast.unparse(call.func)}"
+            yield Hit(
+                source.at(call),
+                act.path,
+                f'the {function.role} of "{act.path}" may spend {spent}, and is cut after {told(limit)}',
+                "give timeout= more, or pause with sleep() in the graph",
             )
 
 

@@ -23,15 +23,6 @@ RULES = (
         "the wrong type. The message names the step, the parameter and the mend.",
     ),
     Rule(
-        "SG001",
-        Severity.ERROR,
-        "what stands after the pivot may turn the saga back, where nothing turns back",
-        "make it retriable=True, read_only=True or best_effort=True, or put it before the pivot",
-        "Behind the point of no return a saga only goes forward. A step there is repeated until it succeeds, or is "
-        "passed over; one that may fail for good would leave the saga neither done nor undone.",
-        codes=("AM1303", "AM1304", "AM1305", "AM1306"),
-    ),
-    Rule(
         "SG003",
         Severity.ERROR,
         "a saga has more than one point of no return",

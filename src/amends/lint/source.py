@@ -150,6 +150,13 @@ class Source:
         """Whether a node runs when the function does, and not in a function that it only makes."""
         return next((each for each in self.around(node) if isinstance(each, _ROUTINES)), None) is self.tree
 
+    def chooses_between(self, one: ast.AST, other: ast.AST) -> bool:
+        """Whether two nodes exclude each other: one stands in a branch or a handler that the other is outside of."""
+        ours, theirs = set(self.around(one)), set(self.around(other))
+        return any(
+            isinstance(each, (ast.If, ast.IfExp, ast.ExceptHandler, ast.match_case)) for each in ours ^ theirs
+        ) or (any(isinstance(each, (ast.If, ast.IfExp)) for each in ours & theirs))
+
     def mentions(self, name: str, *attributes: str) -> bool:
         """Whether its body uses a name; with attributes, one of these of it."""
         for node in self.body:
