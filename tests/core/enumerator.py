@@ -30,7 +30,7 @@ class Exploration:
     def __init__(self, graph: Graph, moves: Moves) -> None:
         self.moves = moves
         self.trial = Trial(graph, moves)
-        self.count = Count()
+        self.count: Count = self.trial.count
         self.seen: dict[tuple[Any, ...], Situation] = {}
         self.queue: deque[Situation] = deque()
         self.edges: list[tuple[int, int]] = []
@@ -60,6 +60,7 @@ class Exploration:
 
     def _arrive(self, at: Situation, new: Situation) -> None:
         known = self.seen.get(key := new.identity())
+        self.trial.check(at, new, fresh=known is None)
         if known is None:
             new.number = len(self.seen)
             known = self.seen[key] = new
@@ -68,7 +69,7 @@ class Exploration:
                 self.count.ends[new.state.status] += 1
             if new.state.finished or not new.number % 64:
                 self.trial.check_journal(new)
-        if at is not new and (known is new or self.count.moves % 4 == 0):
+        if at is not new and (known is new or self.count.moves % 16 == 0):
             self.trial.check_frames(at, new)
         self.edges.append((at.number, known.number))
 

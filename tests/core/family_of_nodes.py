@@ -93,7 +93,7 @@ def _first_of() -> Sagas:
         "first_of sequences, by hand": (graph(first_of([a, x], y)), Moves(pause=True)),
         "first_of branches": (graph(first_of(parallel(A, B), Y)), Moves(verbs=False)),
         "first_of branches, by hand": (graph(first_of(parallel(a, b), y)), Moves()),
-        "first_of branches, late": (graph(first_of(parallel(a, x), y)), Moves(late=True, verbs=False)),
+        "first_of branches, late": (graph(first_of(parallel(a, x), y)), Moves(late=True, verbs=False, cancel=False)),
     }
     kinds: dict[str, dict[str, object]] = {
         "uncompensated": {"compensation": False},
@@ -109,7 +109,8 @@ def _first_of() -> Sagas:
         first = step("a", **flags)  # type: ignore[arg-type]
         downtime = "key_ttl" in flags
         found[f"first_of {kind}"] = (graph(first_of(first, B), deadline=True), Moves(downtime=downtime))
-        found[f"first_of {kind}, plain"] = (graph(first_of([once("a", **flags), x], y)), Moves(late=True, verbs=False))
+        late = kind in ("needs_result", "best_effort", "disposable")
+        found[f"first_of {kind}, plain"] = (graph(first_of([once("a", **flags), x], y)), Moves(late=late, verbs=False))
     return found
 
 
@@ -120,7 +121,9 @@ def _first_of_within() -> Sagas:
         "first_of || plain, by hand": (graph(parallel(first_of(a, y), c)), Moves()),
         "first_of || first_of": (graph(parallel(first_of(a, b), first_of(x, y))), Moves(verbs=False, cancel=False)),
         "first_of first_of": (graph(first_of([a, first_of(b, x)], y)), Moves()),
-        "first_of (first_of || plain)": (graph(first_of(parallel(first_of(a, b), x), y)), Moves(verbs=False)),
+        "first_of (first_of || plain)": (
+            graph(first_of(parallel(first_of(a, b), x), y)), Moves(verbs=False, cancel=False),
+        ),
         "first_of in the last alternative": (graph(first_of(a, first_of([b, x], y)), c), Moves(verbs=False)),
         "first_of each": (graph(first_of([each(a), x], y)), Moves(items=(0, 2), verbs=False)),
         "first_of each, by hand": (graph(first_of(each(a, limit=1), y)), Moves(items=(2,))),

@@ -9,13 +9,13 @@ from typing import Any
 
 from amends.core import events as ev, transitions
 from amends.core.events import Event
-from amends.core.graph import Graph, Kind
+from amends.core.graph import Graph
 from amends.core.places import Block
 from amends.core.state import SagaState, stays
 from amends.core.transitions import ACTIVE, BACKING_OFF, STUCK, UNDECIDED, SagaStatus, StepStatus
 from tests.core.layout import Layout
 from tests.core.observer import Known, disposable, owes
-from tests.core.situation import Situation, expect
+from tests.core.situation import Situation, Violation, expect
 from tests.core.world import DONE, UNDONE, Held, there
 
 S = StepStatus
@@ -27,6 +27,9 @@ AFTER_THE_END = frozenset(
 HAS_AN_OUTCOME_YET_TO_COME = frozenset(
     {S.RUNNING, S.PROBING, S.POLLING, S.SETTLING, S.RETRYING, S.PROBE_RETRYING, S.ACCEPTED}
 )
+ASKED = frozenset({S.ACCEPTED, S.POLLING})
+WITHOUT_EFFECT = frozenset({S.REJECTED, S.FAILED, S.DROPPED, S.READY, S.TIMED_OUT})
+NOTHING_HELD = Held()
 KEEPS_ITS_PLACE = ACTIVE | {S.PARKED, S.WAITING, S.UNDOING}
 STEP_CAUSES = frozenset({"rejected", "failed", "unknown", "timeout"})
 
@@ -86,12 +89,14 @@ class Invariants:
             expect(follow_up or not (0 < state.deadline <= new.now), "S18: an action starts after the deadline")
             expect(follow_up or state.failing is None, "rule 5: an action starts when the saga is to turn back")
             if kind is ev.PollStarted:
-                expect(new.known[node].taken or node in self.certain, "a poll of what was not accepted")
+                accepted = new.known[node].taken or state.nodes[node].index in self.certain
+                expect(accepted, "a poll of what was not accepted")
                 expect(new.now < state.slot(node).poll_until, "a poll after the time of asking")
                 return
             for first_of, position in self.layout(state).around[node]:
                 expect(new.known[first_of] == (position, False), "first_of: an action of another alternative starts")
             expect(new.world[node].effect is not UNDONE, "an action starts after its undo")
+            expect(not new.known[node].refused, "an action starts after it was refused, and nobody asked for it")
             self._check_key(new, node, "first_at")
 
     def _turned(self, new: Situation, node: int) -> bool:
@@ -112,6 +117,7 @@ class Invariants:
         state, known = new.state, new.known[index]
         self._check_key(new, index, "undo_first_at")
         expect(known.intent, "S10: a compensation without an intent of the action")
+        expect(not known.undo_refused, "rule 6: a compensation that was refused starts again, and nobody asked for it")
         expect(owes(known), "S10: a compensation of a step proven without effect")
         expect(self._turned(new, index), "a compensation while going forward")
         for slot in self._turns_with(new, index):
@@ -120,8 +126,9 @@ class Invariants:
         layout = self.layout(state)
         for later in layout.later[index]:
             other, node = new.known[later], state.nodes[later]
-            if owes(other) and not node.read_only and not disposable(node) and not node.follow_up:
-                expect(other.undo_over, f"S11: undone before its successor {node.path}")
+            if owes(other) and not other.undo_over:
+                excepted = node.read_only or disposable(node) or node.follow_up
+                expect(excepted, f"S11: undone before its successor {node.path}")
         if not (known.undo_begun or known.undo_over):
             self._check_items_going_back(new, index)
 
@@ -175,57 +182,59 @@ class Invariants:
 
     # --- at rest, after every frame ------------------------------------------------------------------
 
-    def check_at_rest(self, new: Situation, *, decided: bool) -> None:
+    def check_at_rest(self, new: Situation) -> None:
         """Check what holds after every frame."""
         state, layout = new.state, self.layout(new.state)
         self._check_branches(state, layout)
         for index in layout.steps:
-            slot, node = state.slots[index], state.nodes[index]
-            held, known = new.world[index], new.known[index]
+            slot, held, known = state.slots[index], new.world[index], new.known[index]
             if slot is None:
-                expect(held == Held(), f"S5: {node.path} took effect before it was reached")
+                expect(held == NOTHING_HELD, "S5: a step took effect before it was reached")
                 continue
             if not known.success:
-                asked = slot.status in (S.ACCEPTED, S.POLLING) or (slot.status is S.RUNNING and slot.poll_until)
+                asked = slot.status in ASKED or (slot.status is S.RUNNING and slot.poll_until)
                 unknown = known.maybe or (known.taken and not asked)
-                expect(
-                    slot.unknown == unknown,
-                    f"rule 1: {node.path} unknown={slot.unknown}, the journal says {unknown}",
-                )
-            if slot.status in (S.REJECTED, S.FAILED, S.DROPPED, S.READY, S.TIMED_OUT) and not node.read_only:
-                unsure = node.follow_up or (slot.unknown and slot.status is S.READY)
-                expect(not there(held) or unsure, f"{node.path} is {slot.status}, and took effect or still may")
-        self._check_items(new, layout)
-        if decided and not state.finished:
+                if slot.unknown != unknown:
+                    path = state.path_of(index)
+                    raise Violation(f"rule 1: {path} unknown={slot.unknown}, the journal says {unknown}")
+            if slot.status in WITHOUT_EFFECT and there(held):
+                node = state.nodes[index]
+                unsure = node.read_only or node.follow_up or (slot.unknown and slot.status is S.READY)
+                expect(unsure, f"{state.path_of(index)} is {slot.status}, and took effect or still may")
+        if layout.items:
+            self._check_items(new, layout)
+        if new.decided and not state.finished:
             self._check_that_it_moves(state)
-        assert new.before is not None
-        if state.ended and not new.before.state.ended:
-            self._check_end(new)
 
     def _check_branches(self, state: SagaState, layout: Layout) -> None:
         """L1, and that every counter is what the slots say."""
-        statuses = {index: slot.status for index, slot in enumerate(state.slots) if slot is not None}
-        expect(state.active == sum(s in ACTIVE for s in statuses.values()), "L1: state.active")
-        expect(state.stuck == sum(s in STUCK for s in statuses.values()), "L1: state.stuck")
-        expect(set(state.agenda) == {i for i, s in statuses.items() if s in UNDECIDED}, "L1: state.agenda")
-        for index, status in statuses.items():
-            node = state.nodes[index]
-            expect(index in layout.ways, f"each: slot {index} of no item was reached")
-            if status in BACKING_OFF or (
-                status is S.WAITING and (node.kind is Kind.SLEEP or state.policy_of(index).wait_ms)
-            ):
-                expect(index in state.due, f"L1: {node.path} is {status} without a due time")
-            else:
-                expect(index not in state.due, f"L1: {node.path} is {status} and has a due time")
+        active = stuck = 0
+        agenda = set()
+        within = dict.fromkeys(layout.below, (0, 0))  # what is active and stuck in each first_of
+        for index, slot in enumerate(state.slots):
+            if slot is None:
+                continue
+            status = slot.status
+            is_active, is_stuck = status in ACTIVE, status in STUCK
+            active += is_active
+            stuck += is_stuck
+            if status in UNDECIDED:
+                agenda.add(index)
+            timed = status in BACKING_OFF or (status is S.WAITING and index in layout.timed)
+            if timed != (index in state.due):
+                raise Violation(f"L1: {state.path_of(index)} is {status}, and a due time is {state.due.get(index)}")
+            for first_of, _ in layout.around[index]:
+                within[first_of] = (within[first_of][0] + is_active, within[first_of][1] + is_stuck)
+        expect(state.active == active, "L1: state.active")
+        expect(state.stuck == stuck, "L1: state.stuck")
+        expect(state.agenda.keys() == agenda, "L1: state.agenda")
         for index in state.due:
-            expect(index in statuses, "L1: a due time without a node")
-        for index in layout.below:
-            if index in statuses:
-                below = [s for i, s in statuses.items() if any(index == f for f, _ in layout.around[i])]
-                scope = state.slot(index)
-                expect(scope.active == sum(s in ACTIVE for s in below), f"L1: {state.path_of(index)}: active")
-                expect(scope.stuck == sum(s in STUCK for s in below), f"L1: {state.path_of(index)}: stuck")
-                expect(scope.status is not S.UNDOING or scope.active, f"L1: {state.path_of(index)} undoes nothing")
+            expect(state.slots[index] is not None, "L1: a due time without a node")
+        for index, counted in within.items():
+            scope = state.slots[index]
+            if scope is not None:
+                expect((scope.active, scope.stuck) == counted, "L1: what is active and stuck in a first_of")
+                expect(scope.status is not S.UNDOING or scope.active, "L1: a first_of undoes nothing")
 
     def _check_items(self, new: Situation, layout: Layout) -> None:
         """No more items than may be are under way, and they began in their order."""
@@ -239,7 +248,7 @@ class Invariants:
                 expect(under_way <= limit, f"each: {under_way} items are under way, and {limit} may be")
 
     def _check_that_it_moves(self, state: SagaState) -> None:
-        expect(not state.agenda or state.paused, f"L1: something is ready and nothing is done: {list(state.agenda)}")
+        expect(not state.agenda or state.paused, "L1: something is ready and nothing is done")
         expect(state.failing is None, "the saga is to turn back and does not")
         expect(not state.alternatives, "an alternative is to be given up and is not")
         waited_for = state.pivot >= 0 and state.status_of(state.pivot) in ACTIVE
@@ -259,7 +268,8 @@ class Invariants:
 
     # --- at the end --------------------------------------------------------------------------------------
 
-    def _check_end(self, new: Situation) -> None:
+    def check_end(self, new: Situation) -> None:
+        """Check what an end promises."""
         state = new.state
         staying = set(stays(state))
         for index in self.layout(state).steps:

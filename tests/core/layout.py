@@ -21,6 +21,7 @@ class Layout:
         around: of each slot, the first_ofs around it with the alternative that it stands in, the nearest first.
         below: of each first_of, the steps below each alternative.
         items: of each block, the slots below each item.
+        timed: the slots that have a due time while they wait.
     """
 
     def __init__(self, graph: Graph, blocks: tuple[Block, ...]) -> None:
@@ -42,6 +43,11 @@ class Layout:
             for first_of, position in self.around[step]:
                 self.below[first_of][position].append(step)
         self.items = {block: [self._item(block, number) for number in range(block.count)] for block in blocks}
+
+        self.timed = {slot for slot in self.ways if self._is_timed(self.nodes[slot])}
+
+    def _is_timed(self, node: Node) -> bool:
+        return node.kind is Kind.SLEEP or (node.kind is Kind.WAIT and self.graph.policies[node.index].wait_ms > 0)
 
     def _way(self, slot: int) -> list[int]:
         """From the root down to a slot."""

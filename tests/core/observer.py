@@ -24,6 +24,12 @@ class Known(NamedTuple):
     undo_begun: bool = False  # and is not over
     undo_over: bool = False  # its undo was acknowledged, parked, resolved or skipped once
     acknowledged: bool = False
+    refused: bool = False  # a "no" ended the attempts, and no person asked for another since
+    undo_refused: bool = False  # the same of its compensation
+
+    def identity(self) -> Any:
+        """What tells two explored situations apart: not what the kernel's own state tells well enough."""
+        return True if self.acknowledged else self[:-2]
 
 
 class Choice(NamedTuple):
@@ -31,6 +37,10 @@ class Choice(NamedTuple):
 
     position: int = -1  # of the alternative tried last
     given_up: bool = False  # that alternative, before another one began
+
+    def identity(self) -> Any:
+        """What tells two explored situations apart."""
+        return self
 
 
 Knowledge = tuple[Known | Choice, ...]  # by slot
@@ -53,8 +63,10 @@ def observed(known: Known, event: Any, *, back: bool, certain: bool) -> Known:
     `certain` is a step about which nothing can be unknown: it is read-only, or its journal is its effect's (atomic).
     """
     kind = type(event)
-    if kind is ev.ActionStarted or kind is ev.ProbeStarted:
+    if kind is ev.ActionStarted:
         return known._replace(intent=True, running=True)
+    if kind is ev.ProbeStarted:  # it is asked after no more
+        return known._replace(running=True, maybe=known.maybe or known.taken, taken=False)
     if getattr(event, "undo", False) and kind is not ev.Resolved:
         return known  # polls of its compensation
     if kind is ev.PollStarted:
@@ -77,10 +89,14 @@ def observed(known: Known, event: Any, *, back: bool, certain: bool) -> Known:
         known = known._replace(taken=False)  # of what was accepted it is proof, of another attempt it is none
     elif kind in (ev.ActionRejected, ev.ActionNotSent) and known.taken:
         known = known._replace(maybe=True, taken=False)  # called again, it proves nothing of what was accepted
+    elif kind is ev.CompensationRefused:
+        known = known._replace(undo_refused=True)
     elif kind is ev.CompensationSucceeded or resolved:
         known = known._replace(undo_over=True, acknowledged=True)
     elif kind is ev.StepOwed or (kind is ev.Skipped and back):
         known = known._replace(undo_over=True)
+    if kind is ev.ActionRejected or resolved:
+        known = known._replace(refused=not resolved)
     if kind in ENDS_OF_ATTEMPTS:
         known = known._replace(running=False, asking=False, late=False, success=known.success or known.late)
     if known.undo_over and known.undo_begun:
@@ -90,6 +106,7 @@ def observed(known: Known, event: Any, *, back: bool, certain: bool) -> Known:
 
 def called_again(known: Known) -> Known:
     """A person had everything called again: what was accepted may have taken effect, and is asked after no more."""
+    known = known._replace(refused=False, undo_refused=False)
     return known._replace(maybe=True, taken=False) if known.taken and not known.running else known
 
 

@@ -38,6 +38,7 @@ class Situation:
     before: Situation | None = None
     move: str = ""
     frames: tuple[bytes, ...] = ()  # what this move journalled
+    decided: bool = True  # whether the kernel was asked what follows
     number: int = 0
 
     @staticmethod
@@ -53,7 +54,7 @@ class Situation:
         return (
             identity(self.state, self.now),
             tuple(h._replace(effect=NONE) if h.effect is UNDONE and h.blocked else h for h in self.world),
-            tuple(True if type(k) is Known and k.acknowledged else k for k in self.known),
+            tuple(known.identity() for known in self.known),
         )
 
     def journal(self) -> list[bytes]:
@@ -123,7 +124,9 @@ class Count:
     situations: int = 0
     moves: int = 0
     ends: Counter[str] = field(default_factory=Counter)
-    transitions: Counter[tuple[str, str]] = field(default_factory=Counter)
+    transitions: Counter[tuple[str, str]] = field(default_factory=Counter)  # of steps
+    statuses: set[tuple[str, str]] = field(default_factory=set)  # of the saga, from and to
+    events: set[str] = field(default_factory=set)
 
     def add(self, other: Count) -> None:
         """Add another exploration's."""
@@ -132,3 +135,5 @@ class Count:
         self.moves += other.moves
         self.ends += other.ends
         self.transitions += other.transitions
+        self.statuses |= other.statuses
+        self.events |= other.events

@@ -84,7 +84,8 @@ def identity(state: SagaState, now: int) -> tuple[Any, ...]:
     return (
         tuple(slots), tuple(state.blocks), state.status, _away(state.deadline, now), state.deadline_passed,
         state.paused, state.back, state.committed, state.pivot, state.failing is None, state.cancelling, state.undoing,
-        state.walk_done, state.followup_failed, state.anomalous, state.finished, state.skips,
+        state.walk_done, state.active, state.stuck, tuple(state.agenda), state.followup_failed, state.anomalous,
+        state.finished, state.skips,
         tuple(sorted((node, _away(due, now)) for node, due in state.due.items())),
         tuple(sorted((name, len(payloads)) for name, payloads in state.signals.items() if payloads)),
     )  # fmt: skip
@@ -98,7 +99,8 @@ def _away(at: int, now: int) -> int:
 def _of_slot(s: Slot, p: Policy, now: int, deaths: int) -> tuple[Any, ...]:
     if s.status in PROVEN:
         return (s.status, s.undone, s.cursor)
-    always = (s.status, s.unknown, s.undone, s.cursor, s.remaining, s.forced, min(s.deaths, deaths))
+    died = min(s.deaths, deaths)
+    always = (s.status, s.unknown, s.undone, s.cursor, s.remaining, s.forced, died, s.active, s.stuck)
     if s.status in SETTLED:
         return always
     ttl = p.key_ttl_ms

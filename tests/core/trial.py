@@ -16,7 +16,7 @@ from amends.core.transitions import ENDS
 from tests.core.graphs import SLEEP
 from tests.core.invariants import Invariants
 from tests.core.observer import Choice, Known, called_again, chosen, observed
-from tests.core.situation import START, Move, Moves, Situation, Violation, expect
+from tests.core.situation import START, Count, Move, Moves, Situation, Violation, expect
 from tests.core.states import clone, difference, same
 from tests.core.world import Held
 
@@ -69,6 +69,20 @@ class ByChance:
         return self._chance.randrange(ways)
 
 
+class _told:  # noqa: N801 -- reads as a clause
+    """A violation within the block, or an error, is told with the way there."""
+
+    def __init__(self, new: Situation) -> None:
+        self.new = new
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, *trace: object) -> None:
+        if isinstance(error, Exception):
+            what = "" if kind is Violation else f"{type(error).__name__}: "
+            raise Violation(f"{what}{error}\n{self.new.story()}") from error
+
+
 class Trial:
     """The moves of one saga."""
 
@@ -76,6 +90,7 @@ class Trial:
         self.graph = graph
         self.moves = moves
         self.invariants = Invariants(graph)
+        self.count = Count()
 
     def start(self) -> Situation:
         """The situation after the start."""
@@ -85,20 +100,26 @@ class Trial:
         blank = Situation.blank(graph, self.moves.deaths_max)
         return self.make(blank, Move("start", [first], blank.world, decided=False), Every())
 
+    def check(self, at: Situation, new: Situation, *, fresh: bool = True) -> None:
+        """Check what a move led to; unless it is fresh, only the end that it may be.
+
+        What must hold at rest asks nothing that is not in a situation's identity, so it is asked once.
+        """
+        with _told(new):
+            if fresh:
+                self.invariants.check_at_rest(new)
+            if new.state.ended and not at.state.ended:
+                self.invariants.check_end(new)
+
     def make(self, at: Situation, move: Move, answers: Answers) -> Situation:
         """Make a move; raises `Violation` with the story of what does not hold."""
-        new = Situation(clone(at.state), move.world, at.known, at.now + move.ms, at, move.name)
-        try:
+        new = Situation(clone(at.state), move.world, at.known, at.now + move.ms, at, move.name, decided=move.decided)
+        with _told(new):
             if move.restart is None:
                 self._frame(new, move.happened, answers, decided=move.decided)
             else:
                 self._frame(new, move.happened, answers, decided=False)
                 self._frame(new, move.restart, answers, decided=True)
-            self.invariants.check_at_rest(new, decided=move.decided)
-        except Violation as error:
-            raise Violation(f"{error}\n{new.story()}") from error
-        except Exception as error:
-            raise Violation(f"{type(error).__name__}: {error}\n{new.story()}") from error
         return new
 
     def _frame(self, new: Situation, happened: list[Event], answers: Answers, *, decided: bool) -> None:
@@ -106,8 +127,8 @@ class Trial:
         was_at, state.at = state.at, now
         frame: list[Event] = []
         new.frames = (*new.frames, b"")
-        commands: list[Any] = list(happened) or (decide(self.graph, state, now) if decided else [])
         try:
+            commands: list[Any] = list(happened) or (decide(self.graph, state, now) if decided else [])
             self._rounds(new, commands, frame, answers, decided)
         finally:
             new.frames = (*new.frames[:-1], encode_frame(now, frame))  # a violation is told with the events up to it
@@ -155,6 +176,9 @@ class Trial:
         self.invariants.check_event(new, event)
         was, ended, back = state.status, state.ended, state.back
         fold(state, event)
+        self.count.events.add(type(event).__name__)
+        if state.status is not was:
+            self.count.statuses.add((was, state.status))
         self._observe(new, event, back)
         self.invariants.check_saga(state, was, ended=ended, back=back)
 
