@@ -103,6 +103,10 @@ def cancel(state: SagaState, reason: str, actor: str) -> list[Event]:
 def callable_again(state: SagaState, index: int, slot: Slot, now: int) -> bool:
     """Whether `retry` may call this node: it is parked or backing off, and its call is possible."""
     node, policy = state.nodes[index], state.policy_of(index)
+    if slot.status is _S.ACCEPTED and key_expired(policy, slot, now):
+        return False  # its poll needs no young key and goes on; a call would give up what the participant took
+    if slot.status is _S.UNDO_ACCEPTED and undo_key_expired(policy, slot, now):
+        return False
     if slot.status in BACKING_OFF:
         return True
     if slot.status is _S.PARKED:
@@ -122,8 +126,8 @@ def retry(state: SagaState, reason: str, actor: str, now: int) -> list[Event]:
     if not waiting:
         raise _conflict(state, "nothing is parked or backing off, so there is nothing to retry")
     if not any(callable_again(state, index, slot, now) for index, slot in waiting):
-        stuck = ", ".join(f"{state.path_of(index)} ({slot.reason})" for index, slot in waiting)
-        raise _conflict(state, f"what is parked cannot be called again: {stuck}; resolve or skip it", now)
+        stuck = ", ".join(f"{state.path_of(index)} ({slot.reason or slot.status})" for index, slot in waiting)
+        raise _conflict(state, f"what waits cannot be called again: {stuck}; resolve or skip it", now)
     length_ms = state.graph.deadline_ms if state.started is None else state.started.deadline_ms
     fresh = now + length_ms if length_ms and not state.back and not state.ended else 0
     return [ev.RetryRequested(reason, actor, fresh)]

@@ -185,6 +185,17 @@ class TestKeys:
         assert undo_taken(until=FOREVER, key_ttl=True).wait(TTL).calls == ["poll undo a"]
 
 
+    def test_a_retry_leaves_what_was_accepted_to_its_polls_when_its_key_is_too_old_to_call_it_again(self):
+        """Found by attack: a retry that was meant for another branch undid what was still polled."""
+        run = Run(graph(parallel(step("a", key_ttl=True), step("x", on_unknown="park"))))
+        run.a.accepted(until=FOREVER).x.raises_again().wait(TTL).a.pending()
+        assert run.retry().calls == ["x"] and (run.a.status, run.status) == ("accepted", "running")
+        undo = Run(graph(step("a", key_ttl=True), step("b"))).a.succeeds().b.rejected()
+        undo.a.undo_accepted(until=FOREVER).wait(TTL).a.pending()
+        with pytest.raises(Conflict, match=r"cannot be called again: a \(undo_accepted\)"):
+            undo.retry()
+
+
 class TestTurningBack:
     @pytest.mark.parametrize("how", ["cancel", "until_deadline"])
     @HOW
