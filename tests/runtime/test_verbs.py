@@ -23,6 +23,7 @@ from amends import (
     wait_for,
 )
 from amends.core.events import CancelRefused, TurnedBack, decode_frame
+from amends.errors import StoreUnavailable
 from amends.stores.memory import MemoryStore
 from tests.runtime.stage import FaultyStore, Ground, events_of, scene, until
 
@@ -453,6 +454,40 @@ async def test_a_cancel_is_answered_in_the_transaction_that_applies_it():
         store.faults["commit"] = lambda lease, batch: together.append((len(batch.frames), dict(batch.answered)))
         assert await looker.cancel(handle.id, reason="x")
         assert (1, {1: ""}) in together
+
+
+@scene
+async def test_a_verb_whose_frame_does_not_land_in_time_is_not_called_queued():
+    """Found by attack: behind another program's lock a signal was "queued", and lost with the process."""
+    store, saga = FaultyStore(MemoryStore()), Saga("waits", wait_for("go", str), input=Order)
+    async with Ground(None).orchestrator(saga, store=store, patience="30ms") as orchestrator:
+        handle = await orchestrator.start(saga, Order())
+        await orchestrator.drain()
+        unlocked = asyncio.Event()
+        store.faults["commit"] = lambda lease, batch: unlocked.wait()
+        with pytest.raises(StoreUnavailable, match="the signal could not be written within 30ms"):
+            await orchestrator.signal(handle.id, "go", "on")
+        unlocked.set()
+        assert await handle.result() == "on"
+
+
+@scene
+async def test_a_verb_is_refused_only_for_what_is_durable():
+    """Found by attack: "it is completed, cancel comes too late", and after a crash it was not."""
+    store, saga = FaultyStore(MemoryStore()), Saga("waits", wait_for("go", str), input=Order)
+    async with Ground(None).orchestrator(saga, store=store) as orchestrator:
+        handle = await orchestrator.start(saga, Order())
+        await orchestrator.drain()
+        unlocked = asyncio.Event()
+        store.faults["commit"] = lambda lease, batch: unlocked.wait()
+        signal = asyncio.ensure_future(orchestrator.signal(handle.id, "go", "on"))
+        cancel = asyncio.ensure_future(orchestrator.cancel(handle.id, reason="x"))
+        await asyncio.sleep(0.03)
+        assert not (signal.done() or cancel.done())
+        unlocked.set()
+        assert await signal
+        with pytest.raises(Conflict, match="comes too late"):
+            await cancel
 
 
 @scene

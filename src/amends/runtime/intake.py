@@ -291,8 +291,13 @@ class Intake:
         engine.committer.answer(row.id, error)
 
 
-async def apply(engine: Engine, saga_id: str, command: Command, command_id: int = 0) -> bool:
+async def apply(
+    engine: Engine, saga_id: str, command: Command, command_id: int = 0, noted: asyncio.Event | None = None
+) -> bool:
     """Apply a verb or a signal to a saga of this engine; returns when that is durable.
+
+    Parameters:
+        noted: set when a cancel that waits for its pivot is durable.
 
     Returns:
         whether the inbox's row was answered with the frame.
@@ -301,20 +306,27 @@ async def apply(engine: Engine, saga_id: str, command: Command, command_id: int 
         NotFound, Conflict, UsageError: it was refused; nothing changed.
     """
     async with engine.visit(saga_id) as actor:
-        return await _apply_to(actor, command, command_id)
+        return await _apply_to(actor, command, command_id, noted)
 
 
 async def apply_within(engine: Engine, saga_id: str, command: Command, patience_s: float) -> bool:
     """Apply a verb or a signal that this process asks for; False when it is asked for, and not yet decided.
 
     Raises:
-        NotFound, Conflict, UsageError: as `apply`. StoreUnavailable: the lease is not ours for certain.
+        NotFound, Conflict, UsageError: as `apply`. StoreUnavailable: the lease is not ours for certain, or nothing
+            was written within the patience.
     """
-    task = asyncio.ensure_future(apply(engine, saga_id, command))
+    noted = asyncio.Event()
+    task = asyncio.ensure_future(apply(engine, saga_id, command, noted=noted))
     done, _ = await asyncio.wait([task], timeout=patience_s)
     if not done:
-        task.add_done_callback(_forget)  # a cancel that waits for its pivot
-        return False
+        task.add_done_callback(_forget)
+        if noted.is_set():
+            return False  # a cancel that waits for its pivot
+        raise StoreUnavailable(
+            f"the {command.verb} could not be written within {human(round(patience_s * 1000))}; whether it will be is "
+            f"unknown: look before you ask again"
+        )
     try:
         task.result()
     except Conflict as refused:
@@ -329,12 +341,16 @@ def _forget(task: asyncio.Future[bool]) -> None:
         task.exception()
 
 
-async def _apply_to(actor: Actor, command: Command, command_id: int) -> bool:
+async def _apply_to(actor: Actor, command: Command, command_id: int, noted: asyncio.Event | None) -> bool:
     engine = actor.engine
     await actor.moves()
-    if command.verb in ("resolve", "skip"):
-        _no_call_left(actor, command.step)
-    events = events_of(actor.state, actor.saga, command, engine.clock.now_ms())
+    try:
+        if command.verb in ("resolve", "skip"):
+            _no_call_left(actor, command.step)
+        events = events_of(actor.state, actor.saga, command, engine.clock.now_ms())
+    except AmendsError:
+        await actor.landed()  # what it is refused for: an end that is not durable may yet not have been
+        raise
     waits = command.verb == "cancel" and actor.state.pivot >= 0  # a pivot that has begun decides
     answered = bool(command_id) and (bool(events) or (waits and actor.state.cancelling))
     if waits and answered:
@@ -342,6 +358,9 @@ async def _apply_to(actor: Actor, command: Command, command_id: int) -> bool:
     if events:
         actor.turn(events, command=0 if waits else command_id)
     if waits:
+        await actor.landed()
+        if noted is not None:
+            noted.set()
         while actor.state.cancelling and not actor.dead:
             await actor.next_news()
     await actor.landed()
