@@ -151,6 +151,8 @@ def _rest(state: SagaState) -> list[Command]:
 def _due(state: SagaState, now: int) -> list[Command]:
     """What the clock brings: retries, waits that are over, sleeps that ended."""
     commands: list[Command] = []
+    if min(state.due.values()) > now:  # most turns of a saga with thousands of due times
+        return commands
     for index, due in state.due.items():
         if due > now:
             continue

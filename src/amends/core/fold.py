@@ -265,11 +265,17 @@ def _signal_received(state: SagaState, event: ev.SignalReceived) -> None:
     state.signals.setdefault(event.name, deque()).append(event.payload)
     if event.id:
         state.signal_ids.add(event.id)
-    for index in state.waits.get(event.name, ()):
+    waits = state.waits.get(event.name)
+    if not waits:
+        return
+    passed = 0
+    for index in waits:
+        passed += 1
         slot = state.slot(index)
         if slot.status is _S.WAITING:  # one signal wakes one wait
             state.move(index, slot, "SignalReceived")
             break
+    del waits[:passed]  # else each later signal would pass them by again; one that waits anew is noted anew
 
 
 def _cancel_requested(state: SagaState, event: ev.CancelRequested) -> None:

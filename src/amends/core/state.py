@@ -129,7 +129,7 @@ class SagaState:
         self.active = 0  # nodes ready, running, being settled or backing off
         self.stuck = 0  # nodes parked or owed
         self.skips = 0
-        self.waits: dict[str, list[int]] = {}  # signal name -> waits that wait, or waited, for it
+        self.waits: dict[str, list[int]] = {}  # signal name -> waits that wait for it, and some that did
         self.signals: dict[str, deque[Raw]] = {}
         self.signal_ids: set[str] = set()
         self.deaths_max = DEATHS_MAX

@@ -306,8 +306,8 @@ class Actor:
         state = self.state
         if self.running or self.stragglers or (state.agenda and not state.paused):
             return False
-        backing_off = sum(state.slot(index).status in BACKING_OFF for index in state.due)
-        if state.active > len(state.agenda) + backing_off:
+        others = state.active - len(state.agenda)
+        if others and others > sum(state.slot(index).status in BACKING_OFF for index in state.due):
             return False  # a call's intent is on its way
         due = next_due(state)
         return not due or due > now + self.engine.horizon_ms

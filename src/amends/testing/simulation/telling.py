@@ -66,7 +66,7 @@ def mark_event(chance: Chance, watched: Watched, event: Event) -> None:
         mark("late success noted as an anomaly")
     elif isinstance(event, ev.DeadlinePassed) and state.committed:
         mark("deadline after the pivot")
-    elif isinstance(event, ev.SignalReceived) and not state.waits.get(event.name):
+    elif isinstance(event, ev.SignalReceived) and event.name not in state.waits:
         mark("signal before its wait")
     elif isinstance(event, ev.FollowUpsEnded) and event.failed:
         mark("follow-up failed")
