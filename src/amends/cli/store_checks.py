@@ -101,7 +101,7 @@ async def inbox(look: Look) -> AsyncIterator[Finding]:
         yield Finding("inbox", "ok", "no command waits")
     elif await look.store.holder(now=look.now) is None:
         yield Finding(
-            "inbox", "warning", f"{_commands(count)} waiting, and no worker is there to apply it",
+            "inbox", "warning", f"{_commands(count)} waiting, and no worker is there",
             "start one: `amends worker --app module:object`",
         )  # fmt: skip
     elif look.now - oldest > WAITING_MS:

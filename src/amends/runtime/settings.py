@@ -23,7 +23,7 @@ class Settings:
             a store whose bells do not work is looked at ten times a second, or as often as this says.
         horizon: sagas whose next due time is further away are not kept in memory.
         deaths_max: process deaths in a row during one step before it is poison.
-        patience: how long a verb waits to be applied before it reports "queued".
+        patience: how long a verb waits to be applied before it reports "queued", or that nothing could be written.
         retention: how long sagas are kept after their end, by whoever leads; None for ever.
         key_retention: how much longer their start keys are kept, and what became of them.
 
