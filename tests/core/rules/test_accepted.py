@@ -184,7 +184,6 @@ class TestKeys:
         assert (run.a.status, run.a.reason) == ("owed", "key_expired")
         assert undo_taken(until=FOREVER, key_ttl=True).wait(TTL).calls == ["poll undo a"]
 
-
     def test_a_retry_leaves_what_was_accepted_to_its_polls_when_its_key_is_too_old_to_call_it_again(self):
         """Found by attack: a retry that was meant for another branch undid what was still polled."""
         run = Run(graph(parallel(step("a", key_ttl=True), step("x", on_unknown="park"))))
