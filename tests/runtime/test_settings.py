@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from amends import Orchestrator, Retry, Saga, SagaRequiresManual, UsageError, parallel, sleep, step
+from amends import Context, Orchestrator, Retry, Saga, SagaRequiresManual, UsageError, parallel, sleep, step
 from tests.runtime.stage import FaultyStore, events_of, kill, scene, until
 
 
@@ -122,6 +122,28 @@ async def test_admission_makes_start_wait_for_room_and_a_cancelled_wait_passes_i
         assert await first.result() == 1
         assert await (await asyncio.wait_for(third, 3)).result() == 3
         assert second.cancelled()
+
+
+@scene
+async def test_admission_never_keeps_a_step_from_starting_a_saga(ground):
+    """Found by attack: sagas that start sagas waited for their own places, until their steps had timed out."""
+    begun = asyncio.Barrier(2)
+
+    @step
+    async def work(order: Order) -> int:
+        return order.number
+
+    child = Saga("child", work)
+
+    @step(timeout="2s", retry=Retry(attempts=1))
+    async def start_child(order: Order, ctx: Context) -> int:
+        await begun.wait()
+        return await (await orchestrator.start(child, order, key=ctx.idempotency_key)).result()
+
+    parent = Saga("parent", start_child)
+    async with ground.orchestrator(parent, child, admission=2) as orchestrator:
+        parents = [await orchestrator.start(parent, Order(number)) for number in (1, 2)]
+        assert [await handle.result() for handle in parents] == [1, 2]
 
 
 @scene

@@ -22,11 +22,13 @@ from typing import Any
 import pytest
 
 from amends import (
+    Context,
     DefinitionError,
     KeyConflict,
     NotFound,
     Orchestrator,
     Rejected,
+    Retry,
     Saga,
     SagaCompensated,
     SagaRequiresManual,
@@ -350,6 +352,17 @@ def say(*words):
         [sys.executable, "-W", "error", "-c", head + text],
         cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
+
+
+def test_admission_never_keeps_a_sync_step_from_starting_a_saga(path):
+    @step(timeout="5s", retry=Retry(attempts=1))
+    def start_child(order: Order, ctx: Context) -> str:
+        return orchestrator.start(orders, order, key=ctx.idempotency_key).id
+
+    parent = Saga("parent", start_child)
+    with SyncOrchestrator(f"sqlite:///{path}", sagas=[parent, orders], admission=1) as orchestrator:
+        child = orchestrator.start(parent, Order(3)).result(timeout=10)
+        assert orchestrator.handle(child).result(timeout=10) == 3
 
 
 def test_a_process_that_ends_without_closing_gives_its_lease_back(path):

@@ -30,7 +30,7 @@ from ..stores.base import FrameRow, KeyRow, Lease, Store
 from .actor import Actor
 from .clock import Clock
 from .committer import Committer
-from .executor import Executor
+from .executor import Executor, in_call_of
 from .settings import Settings
 from .texts import not_there
 from .timers import DeadlineHeap
@@ -103,7 +103,8 @@ class Engine:
         Raises:
             StoreUnavailable: the term ended meanwhile; whether it was started is unknown.
         """
-        while len(self.actors) >= self.settings.admission and not self.stopped:
+        waits = in_call_of.get() is not self.executor  # from a step: the saga that starts this one holds a place itself
+        while waits and len(self.actors) >= self.settings.admission and not self.stopped:
             admitted: asyncio.Future[None] = self.loop.create_future()
             self._admission.append(admitted)
             try:

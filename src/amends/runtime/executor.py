@@ -37,6 +37,8 @@ PROBE: Op = "probe"
 POLL: Op = "poll"
 COMPENSATION_POLL: Op = "compensation_poll"
 POLLS = frozenset({POLL, COMPENSATION_POLL})
+# The executor whose call this is: a start from inside one must not wait for what waits for that very call.
+in_call_of: contextvars.ContextVar[object] = contextvars.ContextVar("in_call_of", default=None)
 _STOP_S = 1.0  # how long a cancelled call may take to notice, at the end
 _WITHOUT_WAITING_MAX = 128  # calls a worker clears before it lets the loop breathe
 
@@ -222,6 +224,7 @@ class Executor:
     async def _work(self) -> None:
         task = asyncio.current_task(self._loop)
         assert task is not None
+        in_call_of.set(self)  # in the worker's own context, of which each call has a copy
         queue = self._queue
         while not self._stopped:
             made = 0

@@ -16,7 +16,7 @@ class Settings:
     Parameters:
         concurrency: calls of actions, compensations and probes at a time.
         threads: sync functions at a time.
-        admission: sagas in memory above which `start` waits; sleeping ones are not in memory.
+        admission: sagas in memory above which `start` waits, unless a step calls it; sleeping ones are not in memory.
         lease: how long the lease lasts without a renewal.
         grace: how long running calls may go on at shutdown, before they are cut and handed over.
         poll: how often starts and commands of other processes are looked for when no doorbell rang for them;

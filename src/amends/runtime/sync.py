@@ -43,6 +43,7 @@ from ..policies.durations import Duration, milliseconds
 from ..stores.base import Store
 from .atomic import in_atomic_step
 from .clock import Clock
+from .executor import in_call_of
 from .handle import Handle
 from .loop_thread import LoopEnded, LoopThread
 from .orchestrator import Orchestrator
@@ -231,8 +232,13 @@ class SyncOrchestrator:
             # By itself, and not through the loop: the connection belongs to this thread.
             saga_id = self._inner._join(saga, input, key, correlation, transaction)  # noqa: SLF001
             return SyncHandle(self, self._inner.handle(saga_id))
-        handle = self._wait(lambda it: it.start(saga, input, key=key, correlation=correlation))
-        return SyncHandle(self, handle)
+        step_of = in_call_of.get()
+
+        async def begin(orchestrator: Orchestrator) -> Handle[Any]:
+            in_call_of.set(step_of)
+            return await orchestrator.start(saga, input, key=key, correlation=correlation)
+
+        return SyncHandle(self, self._wait(begin))
 
     def look(self) -> None:
         """Take up at once what was committed beside this orchestrator; otherwise that waits for its next `poll`."""
