@@ -13,7 +13,7 @@ and the rules, grouped by idea:
     undoing     compensations                        keys       repeated calls
     patience    timeouts, deadlines, retries         outcomes   what a function says of its outcome
     effects     effects in the wrong place           isolation  what others see meanwhile
-    memory      what does not last
+    memory      what does not last                   unattended work that nobody waits for
 
 and the rollback table, which is no rule:
 

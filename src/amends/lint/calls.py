@@ -30,6 +30,7 @@ _BLOCKS = frozenset({
     "time.sleep", "urllib.request.urlopen", "subprocess.run", "subprocess.call", "subprocess.check_call",
     "subprocess.check_output", "socket.create_connection", "os.system", "input", "smtplib.SMTP", "smtplib.SMTP_SSL",
 })  # fmt: skip
+_OF_A_POOL = frozenset({"acquire", "block", "lock", "open", "order"})  # as words of methods they say little
 _WRITES = re.compile(
     r"\b(?:INSERT\s+(?:OR\s+\w+\s+)?INTO|REPLACE\s+INTO|UPDATE(?:\s+OR\s+\w+)?|DELETE\s+FROM)\s+[\"'`]?(\w+)",
     re.IGNORECASE,
@@ -77,6 +78,32 @@ def followed_by(source: Source, call: ast.Call) -> Source | None:
     return inner if inner.tree is not None and inner.tree is not source.tree else None
 
 
+def commits_after(source: Source, call: ast.Call) -> bool:
+    """Whether a call stands between a write and its commit."""
+    before = [each for each in source.calls if each.lineno < call.lineno]
+    after = [each for each in source.calls if each.lineno > (call.end_lineno or call.lineno)]
+    for commit in after:
+        holder = commit.func.value if isinstance(commit.func, ast.Attribute) else None
+        said = [text.strip().upper() for text in _texts(Seen(source, commit, commit))]
+        if not (_verb_of(commit) == "commit" or "COMMIT" in said) or holder is None:
+            continue
+        own = [
+            each
+            for each in before
+            if isinstance(each.func, ast.Attribute) and ast.unparse(each.func.value) == ast.unparse(holder)
+        ]
+        writes = [Seen(source, each, each) for each in own]
+        if any(_verb_of(each.call) in {"add", "add_all", "merge", "delete"} or tables_written(each) for each in writes):
+            return True
+        if any(text.strip().upper().startswith("BEGIN") for each in writes for text in _texts(each)):
+            return True
+    return False
+
+
+def _verb_of(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else ""
+
+
 def reaches_out(seen: Seen) -> bool:
     """Whether a call goes to another system."""
     return acts(seen) or (_client(seen.name) and _verb(seen.name) in _LOOKS | _EITHER)
@@ -95,7 +122,9 @@ def acts(seen: Seen) -> bool:
 
 def blocks(name: str) -> bool:
     """Whether a call keeps its thread until it returns."""
-    return name in _BLOCKS or (name.partition(".")[0] == "requests" and _verb(name) in _LOOKS | _ACTS | _EITHER)
+    root = name.partition(".")[0]
+    waits = root == "requests" or (root in {"httpx", "httpx2"} and (name.count(".") == 1 or ".Client()." in name))
+    return name in _BLOCKS or (waits and _verb(name) in _LOOKS | _ACTS | _EITHER)
 
 
 def seems_to_act(seen: Seen) -> bool:
@@ -106,7 +135,7 @@ def seems_to_act(seen: Seen) -> bool:
     kind = seen.source.class_of(holder) if holder is not None else None
     if kind is None or kind.__module__.partition(".")[0] in {"sqlite3", "sqlalchemy", "logging", "amends"}:
         return False
-    return bool(words_of(_verb(seen.name)) & (MONEY | TAKES | MESSAGES))
+    return bool(words_of(_verb(seen.name)) & (MONEY | TAKES | MESSAGES) - _OF_A_POOL)
 
 
 def tables_written(seen: Seen) -> list[str]:

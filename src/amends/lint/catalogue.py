@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from . import effects, isolation, keys, memory, order, outcomes, patience, refused, undoing
+from . import effects, isolation, keys, memory, order, outcomes, patience, refused, unattended, undoing
 from .findings import Rule, Severity
 
 SILENT = Rule(
@@ -17,11 +15,11 @@ SILENT = Rule(
 )
 
 
-def _sorted(*groups: Iterable[Rule]) -> dict[str, Rule]:
-    return {rule.id: rule for rule in sorted((rule for group in groups for rule in group), key=lambda rule: rule.id)}
-
-
-RULES: dict[str, Rule] = _sorted(
-    order.RULES, refused.RULES, undoing.RULES, keys.RULES, patience.RULES, outcomes.RULES, effects.RULES,
-    isolation.RULES, memory.RULES, (SILENT,),
+_GROUPS = (
+    order.RULES, undoing.RULES, keys.RULES, patience.RULES, outcomes.RULES, unattended.RULES, effects.RULES,
+    isolation.RULES, memory.RULES, refused.RULES, (SILENT,),
 )  # fmt: skip
+
+RULES: dict[str, Rule] = {
+    rule.id: rule for rule in sorted((rule for group in _GROUPS for rule in group), key=lambda rule: rule.id)
+}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from .calls import Seen, acts, calls_of, reaches_out, seems_to_act, tables_written
+from .calls import Seen, acts, calls_of, commits_after, reaches_out, seems_to_act, tables_written
 from .findings import Hit, Place, Rule, Severity
 from .source import Source
 from .subject import Subject
@@ -25,7 +25,11 @@ def reaches_out_of_a_transaction(subject: Subject) -> Iterator[Hit]:
                     continue
                 if act.atomic and function.role != "probe":
                     where = "an atomic function, which holds the store's write lock"
-                elif _in_a_transaction(function.source, seen.through) or _in_a_transaction(seen.source, seen.call):
+                elif (
+                    _in_a_transaction(function.source, seen.through)
+                    or _in_a_transaction(seen.source, seen.call)
+                    or commits_after(function.source, seen.through)
+                ):
                     where = "a transaction"
                 else:
                     continue

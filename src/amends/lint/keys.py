@@ -30,6 +30,7 @@ _UNSTABLE = {
     "os.getpid": "another one in each process",
 }  # fmt: skip
 _UNSTABLE_MODULES = {"random": "another one in each attempt", "secrets": "another one in each attempt"}
+_COUNTS = frozenset({"incr", "incrby", "incrbyfloat", "decr", "decrby", "hincrby", "zincrby"})
 _SORTS = frozenset({"sorted", "sort", "min", "max", "groupby", "itertools.groupby", "nsmallest", "nlargest"})
 _IDENTIFIES = re.compile(
     r"(?:^|[_\W])(?:id|key|number|no|ref|reference|uuid|token|code|handle)s?$|Id$|idempot", re.IGNORECASE
@@ -274,11 +275,29 @@ def _relative(source: Source) -> Iterator[tuple[ast.AST, str]]:
         column = relative_update(seen)
         if column and not guarded(seen):
             yield seen.through, f"the column {column}"
+        if what := _relative_call(seen):
+            yield seen.through, what
     yield from ((node, what) for node, what in _added(source))
     for call in source.calls:
         followed = followed_by(source, call)
         if followed is not None and not any(_is_key(name) for name in followed.parameters):
             yield from ((call, what) for _, what in _added(followed))
+
+
+def _relative_call(seen: Seen) -> str:
+    """What a call adds to: a counter of Redis, or a column by the expression of an ORM; "" for nothing."""
+    verb = seen.call.func.attr if isinstance(seen.call.func, ast.Attribute) else ""
+    if verb in _COUNTS and seen.call.args:
+        return f"what {ast.unparse(seen.call.func)} counts"
+    for given in seen.call.keywords if verb in {"update", "values"} else ():
+        match given.value:
+            case ast.BinOp(left=ast.Attribute(attr=name), op=ast.Add() | ast.Sub()) if name == given.arg:
+                return f"the column {name}"
+            case ast.BinOp(left=ast.Call(args=[ast.Constant(value=name)]), op=ast.Add() | ast.Sub()) if (
+                name == given.arg
+            ):
+                return f"the column {name}"
+    return ""
 
 
 def _added(source: Source) -> Iterator[tuple[ast.AST, str]]:
@@ -290,11 +309,17 @@ def _added(source: Source) -> Iterator[tuple[ast.AST, str]]:
             while isinstance(root, (ast.Attribute, ast.Subscript)):
                 root = root.value
             outside = isinstance(root, ast.Name) and (
-                root.id == "self" or root.id in source.types or root.id not in source.local
+                root.id == "self" or root.id in source.types or root.id not in source.local or _is_row(source, root.id)
             )
             asked = any(isinstance(each, (ast.If, ast.Match, ast.Try)) for each in source.around(node))
             if outside and root is not target and not asked:
                 yield node, ast.unparse(target)
+
+
+def _is_row(source: Source, name: str) -> bool:
+    """Whether a local name came from a call, and what it holds is written back by another."""
+    came = any(isinstance(each, (ast.Call, ast.Await)) for each in source.assigned.get(name, ()))
+    return came and any(source.called(call).rpartition(".")[2] in {"commit", "save", "flush"} for call in source.calls)
 
 
 def _changed(node: ast.AST) -> ast.expr | None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ast
-import inspect
 from collections.abc import Iterator
 
-from .calls import Seen, acts, calls_of, seems_to_act, tables_written
+from .calls import Seen, acts, calls_of, followed_by, seems_to_act, tables_written
 from .findings import Hit, Rule, Severity
-from .source import Source, function_of
+from .source import Source
 from .subject import Function, Subject
 from .under_none import idle
 
@@ -31,7 +30,6 @@ _STATUS = frozenset({
     "raise_for_status", "status_code", "status", "ok", "is_success", "is_error", "is_client_error", "is_server_error",
     "reason_phrase", "reason",
 })  # fmt: skip
-_TASKS = frozenset({"asyncio.create_task", "asyncio.ensure_future"})
 _SERVER_ERROR = 500
 _UNKNOWN_TYPES = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError, TimeoutError)
 
@@ -44,7 +42,7 @@ def swallowed(subject: Subject) -> Iterator[Hit]:
         for function in (act.action, act.compensation):
             if function is None:
                 continue
-            for node, what in _swallowing(function.source):
+            for node, what in (*_swallowing(function.source), *_swallowed_by_a_helper(function.source)):
                 meaning = "is taken for done" if function.role == "compensation" else "is taken for success"
                 yield Hit(
                     function.source.at(node)[:1] + function.source.places,
@@ -103,6 +101,18 @@ def _swallowing(source: Source) -> Iterator[tuple[ast.AST, str]]:
                             yield call, what
 
 
+def _swallowed_by_a_helper(source: Source) -> Iterator[tuple[ast.AST, str]]:
+    """Calls of the author's own functions that swallow, when nobody looks at what they return."""
+    for call in source.calls:
+        helper = followed_by(source, call)
+        outer = source.parents.get(call)
+        outer = source.parents.get(outer) if isinstance(outer, ast.Await) else outer
+        if helper is not None and isinstance(outer, ast.Expr) and source.runs_itself(call):
+            what = next((what for _, what in _swallowing(helper)), "")
+            if what:
+                yield call, f"{what} (in {ast.unparse(call.func)})"
+
+
 def _gathers(source: Source, call: ast.Call) -> bool:
     """Whether failures are returned instead of raised, to nobody."""
     return source.called(call) == "asyncio.gather" and any(
@@ -144,7 +154,7 @@ def no_that_nobody_said(subject: Subject) -> Iterator[Hit]:
                 f"its effect is not undone",
             )
         for function in act.functions:
-            for node, what, said in _claimed(function.source):
+            for node, what, said in (*_claimed(function.source), *_claimed_by_a_helper(function.source)):
                 yield Hit(
                     function.source.at(node)[:1] + function.source.places,
                     act.path,
@@ -163,6 +173,13 @@ def _claimed(source: Source) -> Iterator[tuple[ast.AST, str, str]]:
                 name = source.dotted(raised).rpartition(".")[2]
                 if name in {"Rejected", "NotSent"} and not _answered(source, handler):
                     yield statement, what, name
+
+
+def _claimed_by_a_helper(source: Source) -> Iterator[tuple[ast.AST, str, str]]:
+    for call in source.calls:
+        helper = followed_by(source, call)
+        for _, what, said in _claimed(helper) if helper is not None else ():
+            yield call, f"{what} (in {ast.unparse(call.func)})", said
 
 
 def _answered(source: Source, handler: ast.ExceptHandler) -> bool:
@@ -222,6 +239,36 @@ def _within(branch: ast.AST, one: ast.AST, other: ast.AST) -> bool:
         else [each.body for each in getattr(branch, "cases", [])]
     )
     return any({id(one), id(other)} <= {id(node) for statement in arm for node in ast.walk(statement)} for arm in arms)
+
+
+def unseen_is_refused(subject: Subject) -> Iterator[Hit]:
+    """SG029: a probe that takes "not seen" for "never will be"."""
+    for act in subject.acts:
+        source = act.probe.source if act.probe is not None else None
+        if source is None or any("seal" in ast.unparse(call) for call in source.calls):
+            continue
+        for branch in source.body:
+            if isinstance(branch, ast.If) and _is_unseen(branch.test):
+                raised = next((each for each in branch.body if isinstance(each, ast.Raise)), None)
+                if raised is not None and "Rejected" in ast.unparse(raised) and "conclusive" not in ast.unparse(raised):
+                    yield Hit(
+                        source.at(raised)[:1] + source.places,
+                        act.path,
+                        f'the probe of "{act.path}" raises Rejected when it sees nothing: the call may still be on its '
+                        f"way, and is not undone",
+                        "return None (or False) for what was not seen; reject what can never come any more",
+                        Severity.WARNING,
+                    )
+
+
+def _is_unseen(test: ast.expr) -> bool:
+    match test:
+        case ast.Compare(ops=[ast.Is() | ast.Eq()], comparators=[ast.Constant(value=None | 404)]):
+            return True
+        case ast.UnaryOp(op=ast.Not(), operand=ast.Name() | ast.Await() | ast.Call()):
+            return True
+        case _:
+            return False
 
 
 def every_status_refused(subject: Subject) -> Iterator[Hit]:
@@ -320,35 +367,6 @@ def _gives(node: ast.AST, name: str) -> bool:
     return any(isinstance(each, ast.Name) and each.id == name for each in given)
 
 
-def left_alone(subject: Subject) -> Iterator[Hit]:
-    """SG039: work that the function does not wait for."""
-    for act in subject.acts:
-        for function in act.functions:
-            for call, what in _left(function):
-                yield Hit(
-                    function.source.at(call), act.path, f'the {function.role} of "{act.path}" {what}: it ends, and is '
-                    f"journalled, whatever becomes of that",
-                )  # fmt: skip
-
-
-def _left(function: Function) -> Iterator[tuple[ast.Call, str]]:
-    source = function.source
-    for call in source.calls:
-        if not isinstance(source.parents.get(call), ast.Expr):
-            continue
-        name, shown = source.called(call), ast.unparse(call.func)
-        if name in _TASKS or (name.endswith("().create_task") and not name.endswith("TaskGroup().create_task")):
-            yield call, f"starts a task with {shown} and does not wait for it"
-        elif name.endswith("Thread().start"):
-            yield call, "starts a thread and does not wait for it"
-        elif source.is_async and _is_coroutine_function(source, call):
-            yield call, f"calls {shown} without await, so that it never runs"
-
-
-def _is_coroutine_function(source: Source, call: ast.Call) -> bool:
-    return inspect.iscoroutinefunction(function_of(source.object_of(call.func)))
-
-
 RULES = (
     Rule(
         "SG016",
@@ -371,16 +389,8 @@ RULES = (
             *no_that_nobody_said(subject),
             *refused_after_the_effect(subject),
             *every_status_refused(subject),
+            *unseen_is_refused(subject),
             *status_ignored(subject),
         ),
-    ),
-    Rule(
-        "SG039",
-        Severity.ERROR,
-        "a function does not wait for what it began",
-        "await it",
-        "A step has succeeded when its function returns. What it left running may fail afterwards, and nobody knows; "
-        "what was never awaited never ran.",
-        check=left_alone,
     ),
 )

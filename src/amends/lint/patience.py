@@ -81,7 +81,8 @@ def _without_timeout(act: Act, function: Function) -> Iterator[Hit]:
     for seen in calls_of(function.source):
         name = seen.name
         timed = any(each.arg in {"timeout", None} for each in seen.call.keywords)
-        if blocks(name) and name not in {"time.sleep", "input", "os.system"} and not timed:
+        bounded = name.startswith(("httpx.", "httpx2.")) or name in {"time.sleep", "input", "os.system"}
+        if blocks(name) and not bounded and not timed:
             yield Hit(
                 function.source.at(seen.through),
                 act.path,
@@ -121,7 +122,7 @@ def gives_up_soon(subject: Subject) -> Iterator[Hit]:
             continue
         retry = act.policy.compensation_retry
         trying = _trying_ms(retry)
-        if trying < _SOON_MS and retry.attempts <= _FEW:
+        if trying < _SOON_MS and (retry.attempts <= _FEW or retry.max_elapsed_ms):
             tries = "only once" if retry.attempts == 1 else f"{retry.attempts} times within {told(trying)}"
             yield Hit(
                 act.compensation.source.places,

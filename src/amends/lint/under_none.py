@@ -111,6 +111,8 @@ def _statement(reading: Reading, statement: ast.stmt) -> Ends:
             for item in items:
                 _evaluate(reading, item.context_expr)
             return _statements(reading, body)
+        case ast.For(iter=items) | ast.AsyncFor(iter=items) if _truth(reading, items) is False:
+            pass
         case ast.For() | ast.AsyncFor() | ast.While() | ast.Match():
             reading.acts = True
         case _:
@@ -138,6 +140,8 @@ def _truth(reading: Reading, node: ast.expr) -> bool | None:
     match node:
         case ast.Constant(value=value):
             return bool(value)
+        case ast.List(elts=[]) | ast.Tuple(elts=[]) | ast.Dict(keys=[]):
+            return False
         case ast.Name(id=name):
             return False if name in reading.nothing else None
         case ast.UnaryOp(op=ast.Not(), operand=operand):
