@@ -12,10 +12,10 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))  # run as a script, this file's own directory is all that Python knows
 
-from tools.reference import api, cli, errors, events, rules, settings  # noqa: E402 -- after the path
+from tools.reference import api, cli, errors, events, mistakes, rules, settings  # noqa: E402 -- after the path
 
 PAGES = {
-    "api": api.page, "cli": cli.page, "errors": errors.page, "events": events.page, "rules": rules.page,
+    "api": api.page, "cli": cli.page, "errors": errors.page, "events": events.page, "mistakes": mistakes.page, "rules": rules.page,
     "settings": settings.page,
 }  # fmt: skip
 

@@ -73,6 +73,7 @@ def test_a_definition_that_is_refused_is_a_finding_with_the_step_s_place(call, w
     name = write(MISTAKE.replace("@step\n", "@step(pivot=True)\n"))
     done = call("check", name)
     assert done.out.startswith(f"{name}.py:10:1: error SG003 [AM1301]")
+    assert f"{name}.py:10:1: the module was left there" in done.err
     assert "Traceback" not in done.err
     assert done.code == 1
 

@@ -49,6 +49,8 @@ def check_sagas(
             say(f"{baseline}: {gone} of its findings are mended; --write-baseline forgets them")
     shown = [each for each in found if each.severity.at_least(Severity(severity))]
     _report(shown, [saga.name for saga in loaded.sagas], form)
+    for each in loaded.refused:
+        say(f"{_from_here(each).place}: the module was left there; what it defines below was not looked at")
     say(_told(len(loaded.sagas), found, len(found) - len(shown)))
     return FAILED if any(each.severity.at_least(Severity(fail_on)) for each in found) else OK
 

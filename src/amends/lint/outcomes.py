@@ -10,6 +10,7 @@ from .findings import Hit, Rule, Severity
 from .source import Source
 from .subject import Function, Subject
 from .under_none import idle
+from .words import GIVES, MONEY, TAKES, words_of
 
 _BROAD = frozenset({"Exception", "BaseException"})
 # What is raised when an answer is missing, or says that something went wrong: the call may have taken effect.
@@ -109,7 +110,8 @@ def _swallowed_by_a_helper(source: Source) -> Iterator[tuple[ast.AST, str]]:
         outer = source.parents.get(outer) if isinstance(outer, ast.Await) else outer
         if helper is not None and isinstance(outer, ast.Expr) and source.runs_itself(call):
             what = next((what for _, what in _swallowing(helper)), "")
-            if what:
+            verbs = [words_of(helper.called(each).rpartition(".")[2]) for each in helper.calls]
+            if what and any(words & (GIVES | MONEY | TAKES) for words in verbs):  # and not an alert, or a metric
                 yield call, f"{what} (in {ast.unparse(call.func)})"
 
 
