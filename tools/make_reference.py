@@ -15,8 +15,8 @@ sys.path.insert(0, str(ROOT))  # run as a script, this file's own directory is a
 from tools.reference import api, cli, errors, events, mistakes, rules, settings  # noqa: E402 -- after the path
 
 PAGES = {
-    "api": api.page, "cli": cli.page, "errors": errors.page, "events": events.page, "mistakes": mistakes.page, "rules": rules.page,
-    "settings": settings.page,
+    "api": api.page, "cli": cli.page, "errors": errors.page, "events": events.page, "mistakes": mistakes.page,
+    "rules": rules.page, "settings": settings.page,
 }  # fmt: skip
 
 
