@@ -163,3 +163,17 @@ def test_the_hook_for_commits_calls_this_command(call, write):
     assert call(*words, write(MISTAKE)).code == 1
     assert hook["language"] == "system"
     assert hook["pass_filenames"] is False
+
+
+def test_a_rule_explains_itself_whatever_the_case(call):
+    done = call("check", "--explain", "sg005")
+    assert done.out.splitlines()[0] == "SG005  a step that the saga may have to undo has no compensation  (error)"
+    assert done.out.splitlines()[-1].startswith("To mend it, give it a compensation")
+    assert done.code == 0
+
+
+def test_a_rule_that_is_none_is_usage_and_names_those_there_are(call):
+    done = call("check", "--explain", "SG999")
+    assert done.code == 2
+    assert "[AM2540]" in done.err
+    assert "SG011" in done.err

@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.text import Text
 
 from ..errors import UsageError
-from ..lint import Finding, Severity, check, junit, line, record, sarif
+from ..lint import RULES, Finding, Severity, check, junit, line, record, sarif
 from ..lint.baseline import known, written
 from . import output
 from .exits import FAILED, OK, say
@@ -53,6 +53,21 @@ def check_sagas(
         say(f"{_from_here(each).place}: the module was left there; what it defines below was not looked at")
     say(_told(len(loaded.sagas), found, len(found) - len(shown)))
     return FAILED if any(each.severity.at_least(Severity(fail_on)) for each in found) else OK
+
+
+def explain_rule(name: str) -> int:
+    """Print what a rule is about."""
+    rule = RULES.get(name.upper())
+    if rule is None:
+        raise UsageError(f"there is no rule {name}; the rules: {', '.join(RULES)}", code="AM2540")
+    output.write(
+        [
+            output.text(f"{rule.id}  {rule.title}", "bold") + output.text(f"  ({rule.severity})"),
+            output.text(rule.why),
+            output.text(f"To mend it, {rule.mend}."),
+        ]
+    )
+    return OK
 
 
 def _targets(common: Common, targets: Sequence[str]) -> Sequence[str]:

@@ -23,6 +23,8 @@ Arguments, AM252x
 The demo, AM253x
     AM2530  the shop is not part of the installed package
     AM2531  a package that the shop needs is missing
+Checking, AM254x
+    AM2540  there is no rule of that id
 Looking, AM255x
     AM2550  an option is no length of time
     AM2551  a bundle cannot be read

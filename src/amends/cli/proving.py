@@ -26,6 +26,7 @@ def check(
     fail_on: Least = "error",
     baseline: Annotated[Path | None, Parameter(show_default=False)] = None,
     write_baseline: Flag = False,
+    explain: Annotated[str, Parameter(show_default=False)] = "",
     common: Common = COMMON,
 ) -> int:
     """Look for mistakes in sagas, without running anything of them.
@@ -40,9 +41,12 @@ def check(
         fail_on: The least that makes the command fail.
         baseline: A file of findings that are known and not reported.
         write_baseline: Write what is found now into the baseline's file, and report nothing.
+        explain: Say what a rule is about, such as SG011, and check nothing.
     """
-    from .checking import check_sagas
+    from .checking import check_sagas, explain_rule
 
+    if explain:
+        return explain_rule(explain)
     form = "json" if format == "text" and common.output != "table" else format
     return check_sagas(
         common, targets, form=form, severity=severity, fail_on=fail_on, baseline=baseline, write=write_baseline

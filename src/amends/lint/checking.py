@@ -23,13 +23,14 @@ def check(*sagas: Saga[Any, Any]) -> list[Finding]:
         sagas: what `Saga(...)` made.
     """
     files = Files()
+    subjects = [Subject(saga, files) for saga in sagas]
     found: dict[tuple[str, Place, str], Finding] = {}
-    for saga in sagas:
-        subject = Subject(saga, files)
-        for rule in RULES.values():
-            for hit in rule.check(subject) if rule.check else ():
-                for finding in _judged(files, rule, saga.name, hit):
-                    found.setdefault((finding.rule.id, finding.place, finding.what), finding)
+    for rule in RULES.values():
+        hits = [(subject, hit) for subject in subjects for hit in (rule.check(subject) if rule.check else ())]
+        hits += rule.check_all(subjects) if rule.check_all else ()
+        for subject, hit in hits:
+            for finding in _judged(files, rule, subject.saga.name, hit):
+                found.setdefault((finding.rule.id, finding.place, finding.what), finding)
     return sorted(found.values(), key=lambda each: (each.place, each.rule.id, each.what))
 
 

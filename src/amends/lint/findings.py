@@ -9,7 +9,7 @@ Rules of this file: data only. What cannot be decided soundly is never an error.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -62,6 +62,7 @@ class Hit:
     severity: Severity | None = None
 
 
+CheckAll = Callable[[Sequence["Subject"]], Iterable[tuple["Subject", Hit]]]
 Check = Callable[["Subject"], Iterable[Hit]]
 
 
@@ -76,6 +77,7 @@ class Rule:
         mend: how to mend it, one sentence.
         why: what comes of it; a paragraph of its page.
         check: finds it in one saga; None when `Saga(...)` itself refuses it, or another place finds it.
+        check_all: finds it in sagas that are looked at together, and says in which.
         codes: those of the `DefinitionError`s that it stands for.
     """
 
@@ -85,6 +87,7 @@ class Rule:
     mend: str
     why: str
     check: Check | None = None
+    check_all: CheckAll | None = None
     codes: tuple[str, ...] = ()
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..core.annotations import Annotation, bare
@@ -58,11 +58,37 @@ def _written(source: Source) -> Iterator[str]:
                     yield ast.unparse(target)
 
 
+def lock_order(subjects: Sequence[Subject]) -> Iterator[tuple[Subject, Hit]]:
+    """SG019: two sagas that take the same two locks, each in its own order."""
+    taken: dict[tuple[frozenset[str], frozenset[str]], tuple[Subject, Act]] = {}
+    for subject in subjects:
+        locks = [act for act in subject.acts if _takes_lock(act) and things_of(act.step.name)]
+        for place, first in enumerate(locks):
+            for second in locks[place + 1 :]:
+                pair = things_of(first.step.name), things_of(second.step.name)
+                other = taken.get((pair[1], pair[0]))
+                if other is not None and pair[0] != pair[1]:
+                    yield (
+                        subject,
+                        Hit(
+                            second.places,
+                            second.path,
+                            f'saga "{subject.saga.name}" takes "{first.path}" before "{second.path}", and saga '
+                            f'"{other[0].saga.name}" the other way round: each may wait for the other',
+                        ),
+                    )
+                taken.setdefault(pair, (subject, first))
+
+
+def _takes_lock(act: Act) -> bool:
+    words = words_of(act.step.name)
+    return bool(words & LOCKS) and not words & GIVES and not act.node.follow_up
+
+
 def lock_kept(subject: Subject) -> Iterator[Hit]:
     """SG020: a lock that is taken, and released only when the saga turns back."""
     for act in subject.acts:
-        words = words_of(act.step.name)
-        if not words & LOCKS or words & GIVES or act.node.follow_up:
+        if not _takes_lock(act):
             continue
         things = things_of(act.step.name)
         released = any(
@@ -142,6 +168,15 @@ RULES = (
         "In a `parallel` neither branch comes first, and their compensations run beside each other too. Whoever writes "
         "last wins, and undoing one may undo the other.",
         check=beside_each_other,
+    ),
+    Rule(
+        "SG019",
+        Severity.WARNING,
+        "two sagas take the same locks in another order",
+        "take them in one order everywhere, such as that of their names",
+        "One saga holds the first lock and waits for the second, the other holds the second and waits for the first, "
+        "until their deadlines turn both back.",
+        check_all=lock_order,
     ),
     Rule(
         "SG020",

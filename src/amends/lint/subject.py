@@ -165,7 +165,8 @@ class Subject:
         """Whether a leaf may turn the saga back by itself."""
         if node.kind is Kind.STEP:
             return not (node.best_effort or node.retriable)
-        return node.kind is Kind.WAIT and not node.children and bool(self.graph.policies[node.index].wait_ms)
+        bounded = self.graph.policies[node.index].wait_ms or self.graph.deadline_ms
+        return node.kind is Kind.WAIT and not node.children and bool(bounded)
 
     def _may_follow(self, first: Node, second: Node) -> bool:
         """By their nearest common container: later in a sequence, beside each other in a parallel."""
