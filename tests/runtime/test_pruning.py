@@ -337,3 +337,37 @@ def test_a_pruning_that_cannot_be_is_refused(given):
 def test_a_retention_that_is_no_length_of_time_is_refused(ground, given):
     with pytest.raises(UsageError):
         ground.orchestrator(*SAGAS, **given)
+
+
+@scene
+async def test_who_waits_for_a_saga_that_was_pruned_before_they_saw_its_end_is_told(file_ground):
+    """Found by attack: nothing new comes of a saga that is gone, so they waited for ever."""
+    async with file_ground.orchestrator(*SAGAS) as leader:
+        handle = await ended(leader, noting)
+        seq = (await leader.history(handle.id))[-1].seq
+        async with file_ground.orchestrator(worker=False) as looker:
+            waiting = asyncio.ensure_future(looker._watch.saga(handle.id, seq))
+            await asyncio.sleep(0.02)
+            await leader.prune(older=0)
+            await asyncio.wait_for(waiting, 10)
+            with pytest.raises(NotFound, match="was pruned"):
+                await looker.handle(handle.id).result()
+
+
+@scene
+async def test_a_key_that_is_forgotten_while_a_start_looks_at_it_is_free(ground):
+    """Found by attack: it was called another input's."""
+    clock, store = HandClock(), FaultyStore(ground.store())
+    async with ground.orchestrator(*SAGAS, store=store, clock=clock) as orchestrator:
+        first = await ended(orchestrator, noting, key="a")
+        clock.ahead_ms += DAY_MS
+        assert (await orchestrator.prune(older="1h")).sagas == 1
+        clock.ahead_ms += DAY_MS
+
+        async def forgotten(*_):
+            del store.faults["key"]
+            assert (await orchestrator.prune(older="1h", key_retention="1h")).rows == 1
+
+        store.faults["key"] = forgotten
+        again = await orchestrator.start(noting, Order(1), key="a")
+        assert again.id != first.id and await again.result() == 1

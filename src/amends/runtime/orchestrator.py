@@ -293,21 +293,28 @@ class Orchestrator:
                 return Handle(self, saga_id, actor)
         else:
             holder = await self._store.start(first_frame(started, now, self._sealing), row)
-        if holder:
-            await self._same_input(saga, key, holder, raw)
+        if holder and not await self._same_input(saga, key, holder, raw):
+            return await self._start(saga, raw, key, labels)
         return Handle(self, holder or saga_id)
 
-    async def _same_input(self, saga: Saga[Any, Any], key: str, holder: str, raw: msgspec.Raw) -> None:
-        """The key's saga must have been started with the same input, as today's type reads it."""
+    async def _same_input(self, saga: Saga[Any, Any], key: str, holder: str, raw: msgspec.Raw) -> bool:
+        """The key's saga must have been started with the same input, as today's type reads it; False: it was forgotten.
+
+        Raises:
+            KeyConflict: it was not.
+        """
         try:
             state = await self._reader.opened(holder)
         except NotFound:
             known = await self._store.key(saga.name, key)
-            same = known is not None and is_hash_of(known.input_hash, saga.canonical_input(raw), self._sealing)
+            if known is None or known.saga_id != holder:
+                return False
+            same = is_hash_of(known.input_hash, saga.canonical_input(raw), self._sealing)
         else:
             same = same_input(saga, state.input, raw)
         if not same:
             raise key_conflict(saga, key, holder)
+        return True
 
     def _join(
         self, saga: Saga[Any, Any] | str, input: Any, key: str | None, labels: Mapping[str, str] | None, given: object

@@ -12,6 +12,7 @@ waits but the bell.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Set
 from typing import Any
 
 from ..core import events as ev
@@ -34,6 +35,7 @@ class Watch:
         self._store = store
         self._sagas: dict[asyncio.Future[None], tuple[str, int]] = {}  # who waits -> the saga and the seq it has seen
         self._commands: dict[asyncio.Future[None], int] = {}
+        self._pruned_at = 0.0  # when to look next, on the loop's clock, for sagas that were pruned
         self._bell: Bell | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -102,12 +104,25 @@ class Watch:
         after: dict[str, int] = {}
         for saga_id, seq in self._sagas.values():
             after[saga_id] = min(seq, after.get(saga_id, seq))
+        now = asyncio.get_running_loop().time()
+        # Now and then the last frame that is known, too: of a saga that was pruned nothing new would ever come.
+        known = int(now >= self._pruned_at)
+        if known:
+            self._pruned_at = now + _POLL_S
         wanted = list(after.items())
         for at in range(0, len(wanted), _PAGE):
-            rows = await self._store.later_frames(dict(wanted[at : at + _PAGE]))
-            found = found or bool(rows)
+            part = dict(wanted[at : at + _PAGE])
+            rows = await self._store.later_frames({saga_id: seq - known for saga_id, seq in part.items()})
+            found = found or any(journal[-1].seq > part[saga_id] for saga_id, journal in rows.items())
             self._tell(rows)
+            if known:
+                self._wake_waiting_for(part.keys() - rows.keys())
         return found
+
+    def _wake_waiting_for(self, gone: Set[str]) -> None:
+        for future, (saga_id, _) in self._sagas.items():
+            if saga_id in gone:
+                _wake(future)
 
     def _tell(self, journals: dict[str, list[FrameRow]]) -> None:
         news = {
