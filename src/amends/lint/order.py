@@ -43,14 +43,17 @@ def no_compensation(subject: Subject) -> Iterator[Hit]:
 def irreversible_too_early(subject: Subject) -> Iterator[Hit]:
     """SG002: something that cannot be taken back stands before a step that may fail."""
     for act in subject.acts:
-        if not (act.kept or _undone_by_nothing(act)) or not _cannot_be_taken_back(act):
+        if not _cannot_be_taken_back(act) or not (why := _turned_back_by(subject, act)):
             continue
-        if why := _turned_back_by(subject, act):
+        if act.kept or _undone_by_nothing(act, said=True):
+            severity = None if act.kept else Severity.WARNING
+            yield Hit(act.places, act.path, f'step "{act.path}" cannot be taken back, and {why}', severity=severity)
+        elif act.compensation is not None and words_of(act.step.name) & MESSAGES:
             yield Hit(
                 act.places,
                 act.path,
-                f'step "{act.path}" cannot be taken back, and {why}',
-                severity=None if act.kept else Severity.WARNING,
+                f'step "{act.path}" is read before it is certain, and {why}: has it to stand so early?',
+                severity=Severity.INFO,
             )
 
 
@@ -146,20 +149,29 @@ def _only_logs(undo: Function) -> bool:
     return bool(undo.source.calls)
 
 
-def _undone_by_nothing(act: Act) -> bool:
-    """Whether its compensation is a `pass`; one that is left out (`...`) is no code of anybody's."""
+def _undone_by_nothing(act: Act, *, said: bool = False) -> bool:
+    """Whether its compensation is a `pass`; one that is left out (`...`) is no code of anybody's.
+
+    Parameters:
+        said: also when there is a docstring alone.
+    """
     undo = act.compensation
     if undo is None or not act.has_effect or act.node.best_effort or undo.source.tree is None:
         return False
     body = undo.source.tree.body
     left_out = isinstance(body, list) and all(
-        isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant) for each in body
+        isinstance(each, ast.Expr)
+        and isinstance(each.value, ast.Constant)
+        and (each.value.value is Ellipsis or not said or len(body) > 1)
+        for each in body
     )
     return not left_out and nothing_in(undo)
 
 
 def _turned_back_by(subject: Subject, act: Act) -> str:
     """What may turn the saga back past a step; "" when nothing may."""
+    if act.node.follow_up or act.node.pivot or act.node.retriable:
+        return ""
     alternatives = subject.around(act.node, Kind.FIRST_OF)
     if alternatives is not None and not _is_in_the_last(subject, act, alternatives.index):
         return "another alternative may only be tried when it is undone"

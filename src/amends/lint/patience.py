@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from ..core.graph import Kind, Node
 from ..policies.retry import Retry
-from .calls import blocks, calls_of
+from .calls import Seen, blocks, calls_of
 from .findings import Hit, Rule, Severity
 from .subject import Act, Function, Subject
 
@@ -80,8 +80,11 @@ def _without_timeout(act: Act, function: Function) -> Iterator[Hit]:
         return
     for seen in calls_of(function.source):
         name = seen.name
-        timed = any(each.arg in {"timeout", None} for each in seen.call.keywords)
-        bounded = name.startswith(("httpx.", "httpx2.")) or name in {"time.sleep", "input", "os.system"}
+        given = [each for each in seen.call.keywords if each.arg in {"timeout", None}]
+        timed = bool(given) and not _is_none(given[0])
+        bounded = name in {"time.sleep", "input", "os.system"} or (
+            name.startswith(("httpx.", "httpx2.")) and not given and not _patient_client(seen)
+        )
         if blocks(name) and not bounded and not timed:
             yield Hit(
                 function.source.at(seen.through),
@@ -90,6 +93,26 @@ def _without_timeout(act: Act, function: Function) -> Iterator[Hit]:
                 f"cannot be cut, and hangs as long as its peer does",
                 "give timeout=, shorter than the step's",
             )
+
+
+def _is_none(given: ast.keyword) -> bool:
+    return given.arg == "timeout" and isinstance(given.value, ast.Constant) and given.value.value is None
+
+
+def _patient_client(seen: Seen) -> bool:
+    """Whether the client that a method is called on was made with timeout=None, here or in the module."""
+    holder = seen.call.func.value if isinstance(seen.call.func, ast.Attribute) else None
+    if not isinstance(holder, ast.Name):
+        return False
+    source = seen.source
+    made = list(source.assigned.get(holder.id, ()))
+    for node in (*source.body, *(source.files.nodes(source.file) if holder.id not in source.local else ())):
+        match node:
+            case ast.withitem(context_expr=value, optional_vars=ast.Name(id=name)) if name == holder.id:
+                made.append(value)
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) if name == holder.id:
+                made.append(value)
+    return any(isinstance(each, ast.Call) and any(_is_none(given) for given in each.keywords) for each in made)
 
 
 def _longer_than_its_timeout(act: Act, function: Function) -> Iterator[Hit]:
