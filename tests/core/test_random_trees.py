@@ -6,14 +6,19 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Iterator
 
 import pytest
 
 from amends.core import events as ev, fold, fold_steps
+from amends.core.events import decode_frame
+from amends.core.graph import Kind
 from amends.core.state import SagaState
+from amends.core.summary import Summary, fold_summary
+from amends.core.transitions import BACKING_OFF, STUCK, StepStatus
 from tests.core.moves import moves_from
 from tests.core.random_trees import random_saga
-from tests.core.situation import Move, Violation
+from tests.core.situation import Move, Situation, Violation
 from tests.core.trial import ByChance, Trial
 
 TREES = int(os.environ.get("AMENDS_TREES", "320"))
@@ -29,6 +34,7 @@ def walk(seed: int) -> str:
     luck = chance.choice([1, 1, 10])  # how much more often than usual a call succeeds
     trial = Trial(saga, moves)
     at = trial.start()
+    line = _line_of(at, None)
     for _ in range(MOVES_MAX):
         ways = list(moves_from(at, trial.invariants.layout(at.state), moves))
         if not ways:
@@ -36,9 +42,46 @@ def walk(seed: int) -> str:
         new = trial.make(at, _one_of(ways, chance, luck), ByChance(chance))
         trial.check(at, new)
         trial.check_frames(at, new)
+        line = _line_of(new, line)
+        _check_the_line(new, line)
         at = new
     trial.check_journal(at)
     return str(at.state.status) if at.state.finished else "open"
+
+
+def _line_of(new: Situation, line: Summary | None) -> Summary:
+    """The saga's line in a list, with what the last move journalled."""
+    graph = new.state.graph
+    for frame in new.frames:
+        seq = line.seq + 1 if line else 1
+        line = fold_summary(line, "s", decode_frame(frame), seq, graph.paths, graph.sizes)
+    assert line is not None
+    return line
+
+
+def _check_the_line(new: Situation, line: Summary) -> None:
+    """What a list says is what the saga's state says; it says of a paused one that, and of an ended one no hold."""
+    state = new.state
+    said = (line.status, line.paused, line.anomalous, line.turned_back, line.deadline, line.seq)
+    true = (state.status, state.paused, state.anomalous, state.back, state.deadline, state.seq)
+    holds = {node: hold for node in _reached(state) if (hold := _hold_of(state, node))}
+    if said != true or (line.holds != holds and not state.paused and not state.ended):
+        raise Violation(f"the line in the list: {said} {line.holds}, the state: {true} {holds}\n{new.story()}")
+
+
+def _reached(state: SagaState) -> Iterator[int]:
+    return (node for node, slot in enumerate(state.slots) if slot is not None)
+
+
+def _hold_of(state: SagaState, node: int) -> str:
+    slot = state.slot(node)
+    if slot.status is StepStatus.WAITING:
+        return "timer" if state.nodes[node].kind is Kind.SLEEP else "signal"
+    if slot.status in STUCK:
+        return "poison" if slot.reason == "poison" else "manual"
+    if slot.status in BACKING_OFF:
+        return "timer" if slot.status in (StepStatus.ACCEPTED, StepStatus.UNDO_ACCEPTED) else "retry"
+    return ""
 
 
 def _one_of(ways: list[Move], chance: random.Random, luck: int) -> Move:

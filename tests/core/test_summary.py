@@ -139,9 +139,11 @@ def test_an_anomaly_or_an_abandoned_call_moves_nothing_on():
     assert folding([e.AnomalyNoted(3, "", after_undo=True)], [e.AnomalyNoted(3)]).anomalous
 
 
-def test_turning_back_drops_what_would_have_moved_forward_and_keeps_what_a_person_must_end():
+def test_turning_back_drops_what_would_have_moved_forward_and_keeps_what_is_being_undone():
     going = [e.SleepStarted(3, 50), e.WaitStarted(2), e.RetryScheduled(1, 50, 5), e.StepParked(4, "unknown")]
-    assert folding(going, [e.TurnedBack("deadline")]).holds == {4: "manual"}
+    assert folding(going, [e.TurnedBack("deadline")]).holds == {}  # what was parked may be undone now by itself
+    assert folding(going, [e.TurnedBack("deadline")], [e.StepOwed(4, "on_unknown")]).holds == {4: "manual"}
+    assert folding([e.StepOwed(4, "refused")], [e.TurnedBack("deadline")]).holds == {4: "manual"}
 
 
 def test_the_strongest_hold_is_the_one_shown():

@@ -14,7 +14,7 @@ from amends.runtime.reading import Reader
 from amends.runtime.tailing import Tail
 from amends.stores.base import Batch, FrameRow, Owner
 from amends.stores.memory import MemoryStore
-from amends.stores.projection import fold_row, matches, paths_of
+from amends.stores.projection import fold_row, matches, outlines_of
 from amends.testing.journals import definition, saga_frames, story
 from tests.simulated import simulated
 
@@ -105,7 +105,7 @@ def test_a_filter_judges_each_saga_as_it_stood_after_the_event(monkeypatch, whic
 
     async def main():
         store, _ = await told()
-        paths, summaries, expected = paths_of(await store.definitions()), {}, []
+        paths, summaries, expected = outlines_of(await store.definitions()), {}, []
         for row in story():
             summaries[row.saga_id] = fold_row(summaries.get(row.saga_id), row, paths)
             if matches(summaries[row.saga_id], which.at(summaries[row.saga_id].updated)):

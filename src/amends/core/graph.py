@@ -17,6 +17,7 @@ Events and state speak of *slots* (`places.py`): for a node outside `each` the s
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from enum import IntEnum
 
 import msgspec
@@ -126,10 +127,6 @@ class Graph(Struct, frozen=True):
 def shaped(graph: Graph) -> Graph:
     """The graph with all that follows from its nodes: `paths`, `sizes` and `first_of`."""
     nodes = graph.nodes
-    sizes = [1] * len(nodes)
-    for node in reversed(nodes):
-        if node.parent >= 0:
-            sizes[node.parent] += sizes[node.index]
     around = [-1] * len(nodes)
     for node in nodes:
         if node.parent >= 0:
@@ -137,7 +134,16 @@ def shaped(graph: Graph) -> Graph:
             around[node.index] = parent.index if parent.kind is Kind.FIRST_OF else around[parent.index]
     first_of = tuple(around) if any(node.kind is Kind.FIRST_OF for node in nodes) else ()
     paths = tuple(node.path for node in nodes)
-    return msgspec.structs.replace(graph, paths=paths, sizes=tuple(sizes), first_of=first_of)
+    return msgspec.structs.replace(graph, paths=paths, sizes=sizes_of(nodes), first_of=first_of)
+
+
+def sizes_of(nodes: Sequence[Node]) -> tuple[int, ...]:
+    """How many nodes the subtree of each has."""
+    sizes = [1] * len(nodes)
+    for node in reversed(nodes):
+        if node.parent >= 0:
+            sizes[node.parent] += sizes[node.index]
+    return tuple(sizes)
 
 
 class Structure(Struct, frozen=True, omit_defaults=True):

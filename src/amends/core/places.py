@@ -94,6 +94,28 @@ def _template(blocks: Sequence[Block], slot: int, nodes: int) -> int:
     return block.body + (slot - block.first) % block.size
 
 
+def is_below(sizes: Sequence[int], blocks: Sequence[Block], slot: int, other: int) -> bool:
+    """Whether a slot stands in the subtree of another, in items of an `each` too; False when nothing is known of them.
+
+    Parameters:
+        sizes: how many nodes the subtree of each of the graph's nodes has.
+        blocks: those of the saga so far, by `first`.
+    """
+    template = _template(blocks, other, len(sizes))
+    while 0 <= template < len(sizes):
+        if other < slot < other + sizes[template]:
+            return True
+        if slot < len(sizes):
+            return False
+        try:
+            slot = block_of(blocks, slot).each
+        except LookupError:
+            return False
+        if slot == other:
+            return True
+    return False
+
+
 def split(path: str) -> tuple[str, list[int]]:
     """A path without its items' numbers, and the numbers, outermost first: `a[1]/b[2]` is `a/b`, [1, 2]."""
     return _NUMBER.sub("", path), [int(number) for number in _NUMBER.findall(path)]

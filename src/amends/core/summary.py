@@ -1,6 +1,6 @@
 """The fold behind lists: one saga's line, from its frames alone.
 
-Rules of this file: pure; needs no graph (paths come as an argument), so that a process without the
+Rules of this file: pure; needs no graph (paths and sizes come as arguments), so that a process without the
 definitions can list every saga; equal for any way of cutting the journal into runs. A summary that
 was handed out is never changed: every frame makes a new one. A change of what a frame does to a
 summary is a new SHAPE, so that stores fold those of older releases anew.
@@ -17,9 +17,9 @@ from msgspec.structs import replace
 
 from ..limits import FAILED_KEPT
 from . import events as e
-from .places import Block, path_of
+from .places import Block, is_below, path_of
 
-SHAPE = 2  # grows with every change of what a summary says; see the migrations of the stores
+SHAPE = 3  # grows with every change of what a summary says; see the migrations of the stores
 
 
 class Summary(Struct, kw_only=True):
@@ -35,6 +35,8 @@ class Summary(Struct, kw_only=True):
             owed, or turned the saga back; in the order of their first failure, also if they were
             mended later. Items of `each` count as their step; at most FAILED_KEPT.
         blocks: the slots of every `each` whose items are known.
+        undo_holds: the nodes among `holds` whose compensation it is that waits.
+        leaving: each `first_of` that undoes what an alternative did.
         manual: it has stood in `requires_manual` at least once.
         intervened: a person retried, resolved or skipped something of it.
         seq: the last frame folded in.
@@ -62,6 +64,8 @@ class Summary(Struct, kw_only=True):
     held: str = ""
     waiting_since: int = 0
     blocks: tuple[Block, ...] = ()
+    undo_holds: tuple[int, ...] = ()
+    leaving: tuple[int, ...] = ()
     failed: tuple[str, ...] = ()
     manual: bool = False
     intervened: bool = False
@@ -69,8 +73,6 @@ class Summary(Struct, kw_only=True):
 
 HOLDS = ("version", "paused", "poison", "manual", "retry", "signal", "timer")
 """Every reason a saga can be on hold for, the one that is shown first."""
-
-_MOVING = frozenset({"retry", "signal", "timer"})
 
 _HOLD_OF_EVENT: dict[type[e.Event], str] = {
     e.SleepStarted: "timer",
@@ -88,6 +90,7 @@ _HOLD_OF_EVENT: dict[type[e.Event], str] = {
 _TOUCHING: frozenset[type[e.Event]] = frozenset(
     {e.ActionStarted, e.CompensationStarted, e.ProbeStarted, e.WaitStarted, e.SleepStarted, e.StepParked, e.StepOwed}
 )
+_HOLD_OF_UNDO = frozenset({e.CompensationRetryScheduled, e.CompensationAccepted, e.StepOwed})
 # These speak of a node without moving it on, so its hold stays.
 _STILL: frozenset[type[e.Event]] = frozenset({e.AnomalyNoted, e.AttemptAbandoned, e.TurnedBack})
 # These speak of a saga without moving it on: what they lead to has events of its own.
@@ -111,13 +114,16 @@ def hold_of(summary: Summary) -> str:
     return next((hold for hold in HOLDS if hold in found), "")
 
 
-def fold_summary(summary: Summary | None, saga_id: str, frame: e.Frame, seq: int, paths: Sequence[str]) -> Summary:
+def fold_summary(
+    summary: Summary | None, saga_id: str, frame: e.Frame, seq: int, paths: Sequence[str], sizes: Sequence[int] = ()
+) -> Summary:
     """The summary after one more frame.
 
     Parameters:
         summary: after frame `seq - 1`; None before frame 1.
         frame: the journal's frame `seq`.
         paths: the path of each node of the saga's graph; one that belongs to no item is shown as `#slot`.
+        sizes: how many nodes the subtree of each has, which tells what an alternative of a `first_of` holds.
 
     Raises:
         ValueError: frame 1 does not begin with `Started`.
@@ -136,19 +142,44 @@ def fold_summary(summary: Summary | None, saga_id: str, frame: e.Frame, seq: int
         moved = moved or kind not in _SPOKEN
         node = getattr(event, "node", -1)
         if node >= 0 and kind not in _STILL:
-            hold = _HOLD_OF_EVENT.get(kind)
-            if hold is None:
-                new.holds.pop(node, None)
-            else:
-                new.holds[node] = "poison" if getattr(event, "reason", "") == "poison" else hold
+            _hold(new, event, node, sizes)
             if kind in _TOUCHING:
                 new.step = path_of(paths, new.blocks, node)
+        if kind is e.AlternativeFailed:
+            _given_up(new, node, sizes)
         special = _SPECIAL.get(kind)
         if special is not None:
             special(new, event, frame.at, paths)
     waits = (new.holds or new.held or new.paused) and not new.ended
     new.waiting_since = 0 if not waits else frame.at if moved else new.waiting_since or frame.at
     return new
+
+
+def _hold(summary: Summary, event: Any, node: int, sizes: Sequence[int]) -> None:
+    """What an event of a node says of its waiting."""
+    kind = type(event)
+    hold = _HOLD_OF_EVENT.get(kind)
+    if hold is None or (kind is e.StepParked and _turned(summary, node, sizes)):  # then nobody has to decide about it
+        if summary.holds.pop(node, None) is not None and node in summary.undo_holds:
+            summary.undo_holds = tuple(held for held in summary.undo_holds if held != node)
+        return
+    summary.holds[node] = "poison" if getattr(event, "reason", "") == "poison" else hold
+    if (kind in _HOLD_OF_UNDO or getattr(event, "undo", False)) and node not in summary.undo_holds:
+        summary.undo_holds = (*summary.undo_holds, node)
+
+
+def _turned(summary: Summary, node: int, sizes: Sequence[int]) -> bool:
+    if summary.ended:
+        return False  # a follow-up
+    return summary.turned_back or any(is_below(sizes, summary.blocks, node, left) for left in summary.leaving)
+
+
+def _given_up(summary: Summary, first_of: int, sizes: Sequence[int]) -> None:
+    """Nothing of an alternative that was given up waits any more, but what is being undone."""
+    summary.leaving = (*summary.leaving, first_of)
+    for node in list(summary.holds):
+        if node not in summary.undo_holds and is_below(sizes, summary.blocks, node, first_of):
+            del summary.holds[node]
 
 
 def fold_undecodable(summary: Summary | None, saga_id: str, seq: int, why: str) -> Summary:
@@ -195,7 +226,7 @@ def _status(status: str) -> Callable[[Summary, Any, int, Sequence[str]], None]:
 
 def _end(status: str) -> Callable[[Summary, Any, int, Sequence[str]], None]:
     def change(summary: Summary, event: Any, at: int, paths: Sequence[str]) -> None:
-        summary.status, summary.ended, summary.holds = status, at, {}
+        summary.status, summary.ended, summary.holds, summary.undo_holds = status, at, {}, ()
         if status == "completed":
             summary.cause = ""  # a cause says why a saga did not succeed; what was parked on the way is history
 
@@ -217,7 +248,12 @@ def _turned_back(summary: Summary, event: e.TurnedBack, at: int, paths: Sequence
     if not summary.turned_back:
         summary.cause = _cause(head, event.message)
     summary.status, summary.turned_back = "compensating", True
-    summary.holds = {node: hold for node, hold in summary.holds.items() if hold not in _MOVING}
+    summary.holds = {node: hold for node, hold in summary.holds.items() if node in summary.undo_holds}
+    summary.leaving = ()
+
+
+def _alternative_is_over(summary: Summary, event: Any, at: int, paths: Sequence[str]) -> None:
+    summary.leaving = tuple(left for left in summary.leaving if left != event.node)
 
 
 def _reactivated(summary: Summary, event: e.Reactivated, at: int, paths: Sequence[str]) -> None:
@@ -265,6 +301,8 @@ _SPECIAL: dict[type[e.Event], Callable[[Summary, Any, int, Sequence[str]], None]
     e.Began: _status("running"),
     e.TurnedBack: _turned_back,
     e.ItemsListed: _listed,
+    e.AlternativeStarted: _alternative_is_over,
+    e.FirstOfFailed: _alternative_is_over,
     e.Completed: _end("completed"),
     e.Compensated: _end("compensated"),
     e.Closed: _end("closed"),

@@ -81,10 +81,10 @@ class Reader:
     async def view(self, saga_id: str, at: Moment = None) -> SagaView:
         """The whole of one saga. Raises NotFound; UsageError for a time without a zone."""
         state, frames = await self._fold(saga_id, at)
-        paths = state.graph.paths
+        graph = state.graph
         summary: Summary | None = None
         for seq, frame in frames:
-            summary = fold_summary(summary, saga_id, frame, seq, paths)
+            summary = fold_summary(summary, saga_id, frame, seq, graph.paths, graph.sizes)
         assert summary is not None
         result = msgspec.json.decode(saga_result(state)) if state.status is SagaStatus.COMPLETED else None
         return view_of(summary, state, result)

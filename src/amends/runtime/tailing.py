@@ -25,7 +25,7 @@ from ..core.summary import Summary
 from ..errors import NotFound
 from ..limits import TAIL_PAGE_FRAMES, TAIL_SAGAS_KEPT, TAIL_SEARCH_FRAMES_MAX
 from ..stores.base import POSITION_END, FrameRow, JournalRow, Store
-from ..stores.projection import fold_row, matches, paths_of
+from ..stores.projection import Outlines, fold_row, matches, outlines_of
 from .reading import Reader
 from .views import HistoryEntry, history_of, when
 
@@ -63,7 +63,7 @@ class Tail:
         self._reader = reader
         self._which = which
         self._summaries: OrderedDict[str, Summary] = OrderedDict()
-        self._paths: dict[tuple[str, int], list[str]] = {}
+        self._outlines: Outlines = {}
 
     async def entries(self, *, after: int | None, last: int, follow: bool) -> AsyncIterator[TailEntry]:
         """What comes after a position or, without one, the last events and then what comes."""
@@ -122,7 +122,7 @@ class Tail:
         for row in rows:
             before = self._summaries.get(row.saga_id)
             before = before if before is not None and before.seq == row.seq - 1 else None
-            summary = self._summaries[row.saga_id] = fold_row(before, _plain(row), self._paths)
+            summary = self._summaries[row.saga_id] = fold_row(before, _plain(row), self._outlines)
             self._summaries.move_to_end(row.saga_id)
             if matches(summary, self._which.at(max(summary.updated, 1))):
                 found += [
@@ -138,8 +138,8 @@ class Tail:
         first: dict[str, int] = {}
         for row in rows:
             first.setdefault(row.saga_id, row.seq)
-        if any(seq == 1 for seq in first.values()) or not self._paths:
-            self._paths = paths_of(await self._store.definitions())
+        if any(seq == 1 for seq in first.values()) or not self._outlines:
+            self._outlines = outlines_of(await self._store.definitions())
         known = self._summaries
         missing = [
             saga_id for saga_id, seq in first.items()
@@ -151,7 +151,7 @@ class Tail:
             for earlier in journals.get(saga_id, ()):  # none: it was pruned since the page was read
                 if earlier.seq >= first[saga_id]:
                     break
-                summary = fold_row(summary, earlier, self._paths)
+                summary = fold_row(summary, earlier, self._outlines)
             if summary is None:
                 known.pop(saga_id, None)
             else:

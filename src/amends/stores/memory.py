@@ -35,7 +35,7 @@ from .bell import LocalBells
 from .figures import Figures, figures_of
 from .messages import exists_already, gap_before, lease_lost, other_definition, refuse_nul, store_closed
 from .owner import is_gone
-from .projection import Paths, fold_row, group_of, matches, paths_of
+from .projection import Outlines, fold_row, group_of, matches, outlines_of
 
 
 class MemoryStore:
@@ -60,7 +60,7 @@ class MemoryStore:
         self._posted: dict[int, int] = {}
         self._commands = 0
         self._definitions: dict[tuple[str, int], DefinitionRow] = {}
-        self._paths: Paths = {}
+        self._outlines: Outlines = {}
         self._summaries: dict[str, Summary] = {}
         self._listed: list[str] = []
         self._projected = 0
@@ -215,7 +215,7 @@ class MemoryStore:
                 raise other_definition(row, known.fingerprint)
             new[row.name, row.version] = row
         self._definitions.update(new)
-        self._paths.update(paths_of(new.values()))
+        self._outlines.update(outlines_of(new.values()))
 
     async def prunable(self, which: Filter, *, limit: int) -> list[str]:
         """Sagas that have ended with nothing left to do, those that ended first."""
@@ -345,7 +345,7 @@ class MemoryStore:
                 before = self._summaries.get(row.saga_id)
                 if before is None:
                     insort(self._listed, row.saga_id)
-                self._summaries[row.saga_id] = fold_row(before, row, self._paths)
+                self._summaries[row.saga_id] = fold_row(before, row, self._outlines)
         return folded
 
     async def rebuild(self) -> None:

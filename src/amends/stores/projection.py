@@ -6,31 +6,42 @@ saga is listed as poison, and everybody else's list stays true.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import ge, gt, le, lt
 from string import ascii_lowercase, ascii_uppercase
+from typing import NamedTuple
 
 from ..core.events import Started, decode_frame
 from ..core.filters import CORRELATION, Comparison, Filter, Match, Term, bound_of, fits
-from ..core.graph import structure_from
+from ..core.graph import sizes_of, structure_from
 from ..core.summary import Summary, fold_summary, fold_undecodable, hold_of
 from .base import DefinitionRow, FrameRow, GroupBy
 
-Paths = dict[tuple[str, int], list[str]]
+
+class Outline(NamedTuple):
+    """What a summary is told of a definition: of each node its path, and how many nodes its subtree has."""
+
+    paths: Sequence[str] = ()
+    sizes: Sequence[int] = ()
 
 
-def paths_of(definitions: Iterable[DefinitionRow]) -> Paths:
-    """The node paths of each registered definition; one that is damaged is left out."""
-    paths: Paths = {}
+Outlines = dict[tuple[str, int], Outline]
+_UNKNOWN = Outline()
+
+
+def outlines_of(definitions: Iterable[DefinitionRow]) -> Outlines:
+    """The outline of each registered definition; one that is damaged is left out."""
+    outlines: Outlines = {}
     for row in definitions:
         try:
-            paths[row.name, row.version] = [node.path for node in structure_from(row.structure).nodes]
+            nodes = structure_from(row.structure).nodes
         except ValueError:
             continue
-    return paths
+        outlines[row.name, row.version] = Outline([node.path for node in nodes], sizes_of(nodes))
+    return outlines
 
 
-def fold_row(summary: Summary | None, row: FrameRow, paths: Mapping[tuple[str, int], list[str]]) -> Summary:
+def fold_row(summary: Summary | None, row: FrameRow, outlines: Mapping[tuple[str, int], Outline]) -> Summary:
     """The saga's summary after one more journal row."""
     try:
         frame = decode_frame(row.body)
@@ -40,7 +51,8 @@ def fold_row(summary: Summary | None, row: FrameRow, paths: Mapping[tuple[str, i
             name, version = first.name, first.version
         else:
             name, version = "", 0
-        return fold_summary(summary, row.saga_id, frame, row.seq, paths.get((name, version), ()))
+        outline = outlines.get((name, version), _UNKNOWN)
+        return fold_summary(summary, row.saga_id, frame, row.seq, outline.paths, outline.sizes)
     except ValueError as error:
         return fold_undecodable(summary, row.saga_id, row.seq, f"frame {row.seq}: {error}")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..core import events as e
-from ..core.graph import Graph, Kind, Node, Policy, structure_from, structure_of
+from ..core.graph import Graph, Kind, Node, Policy, sizes_of, structure_from, structure_of
 from ..core.summary import Summary, fold_summary
 from ..stores.base import DefinitionRow, FrameRow
 
@@ -68,11 +68,13 @@ def definition(name: str = "trip", version: int = 1, fingerprint: str = "f1") ->
 
 def folded(frames: Sequence[FrameRow], definitions: Sequence[DefinitionRow]) -> list[Summary]:
     """What the projection must hold: the pure fold, newest first."""
-    paths = {row.name: [node.path for node in structure_from(row.structure).nodes] for row in definitions}
+    nodes = {row.name: structure_from(row.structure).nodes for row in definitions}
     summaries: dict[str, Summary] = {}
     for row in frames:
         frame, before = e.decode_frame(row.body), summaries.get(row.saga_id)
         first = frame.events[0]
         name = before.name if before else first.name if isinstance(first, e.Started) else ""
-        summaries[row.saga_id] = fold_summary(before, row.saga_id, frame, row.seq, paths.get(name, ()))
+        known = nodes.get(name, ())
+        paths = [node.path for node in known]
+        summaries[row.saga_id] = fold_summary(before, row.saga_id, frame, row.seq, paths, sizes_of(known))
     return [summaries[saga_id] for saga_id in sorted(summaries, reverse=True)]

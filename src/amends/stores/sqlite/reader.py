@@ -20,7 +20,7 @@ from ...core.summary import SHAPE, Summary, hold_of
 from ..base import CommandRow, DefinitionRow, FrameRow, GroupBy, JournalRow, KeyRow, Lease, OpenRow, Owner, Tally, Trace
 from ..figures import PERCENTS, Figures, counted
 from ..owner import is_gone
-from ..projection import Paths, fold_row, paths_of
+from ..projection import Outlines, fold_row, outlines_of
 from .faults import when_opening, when_reading
 from .filter import conditions, grouping
 from .sql import query
@@ -59,7 +59,7 @@ class Reader:
     def __init__(self, path: Path, busy_s: float) -> None:
         self._path = path
         self._busy_s = busy_s
-        self._paths: Paths = {}
+        self._outlines: Outlines = {}
 
     def connect(self) -> sqlite3.Connection:
         """Open, for reading only."""
@@ -156,11 +156,11 @@ class Reader:
         rows = list(_unpacked(_index.decode(index), bodies))
         if not rows:
             return Folded(before, before, 0, ())
-        if not self._paths or any(row.seq == 1 for row in rows):  # a saga may begin with a new definition
-            self._paths = paths_of(self.definitions(db))
+        if not self._outlines or any(row.seq == 1 for row in rows):  # a saga may begin with a new definition
+            self._outlines = outlines_of(self.definitions(db))
         folded: dict[str, Summary] = {summary.saga_id: summary for summary in _summaries.decode(known)}
         for row in rows:
-            folded[row.saga_id] = fold_row(folded.get(row.saga_id), row, self._paths)
+            folded[row.saga_id] = fold_row(folded.get(row.saga_id), row, self._outlines)
         return Folded(before, after, len(rows), _listed(folded.values()))
 
     def summaries(self, db: sqlite3.Connection, which: Filter, before: str, limit: int) -> list[Summary]:

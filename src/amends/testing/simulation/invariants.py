@@ -136,7 +136,8 @@ class Monitor:
                 self._broken(row.saga_id, f"S2: {error}")
                 return
             self._after_event(watched, event)
-        watched.summary = fold_summary(watched.summary, row.saga_id, frame, row.seq, state.graph.paths)
+        graph = state.graph
+        watched.summary = fold_summary(watched.summary, row.saga_id, frame, row.seq, graph.paths, graph.sizes)
         if not handing_over:  # else what follows is for the next one to decide
             self._rest(watched)
 
