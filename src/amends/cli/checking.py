@@ -37,7 +37,7 @@ def check_sagas(
     """Check the sagas of the targets, and report."""
     if write and baseline is None:
         raise UsageError("--write-baseline: into which file? Give --baseline FILE", code="AM2519")
-    loaded = load_targets(_targets(common, targets))
+    loaded = load_targets(named(common, targets))
     found = [_from_here(each) for each in (*loaded.refused, *check(*loaded.sagas))]
     if baseline is not None and write:
         _write(baseline, written(found))
@@ -70,7 +70,8 @@ def explain_rule(name: str) -> int:
     return OK
 
 
-def _targets(common: Common, targets: Sequence[str]) -> Sequence[str]:
+def named(common: Common, targets: Sequence[str]) -> Sequence[str]:
+    """The targets that are given, or the app. Raises UsageError when there is neither."""
     app = common.app or project().app
     if not (targets or app):
         raise UsageError(

@@ -20,6 +20,7 @@ Arguments, AM252x
     AM2523  the input is not what the saga takes
     AM2524  neither ids nor a filter are given, or both; or a limit without a filter
     AM2525  a verb has too few or too many words
+    AM2526  a form that the model check does not have, or a baseline
 The demo, AM253x
     AM2530  the shop is not part of the installed package
     AM2531  a package that the shop needs is missing

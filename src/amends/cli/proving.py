@@ -27,11 +27,14 @@ def check(
     baseline: Annotated[Path | None, Parameter(show_default=False)] = None,
     write_baseline: Flag = False,
     explain: Annotated[str, Parameter(show_default=False)] = "",
+    model: Flag = False,
     common: Common = COMMON,
 ) -> int:
     """Look for mistakes in sagas, without running anything of them.
 
     Exit 0 when nothing is found that --fail-on names, 1 when something is, 2 when a module cannot be imported.
+    With --model, walk every way through the graph instead: each outcome of each action and compensation, a deadline and
+    a cancel at every point; and tell, as the shortest story, how an effect may come to stay.
     `# amends: ignore[SG011] the reason` at the line, or alone above it, silences one place.
 
     Parameters:
@@ -42,12 +45,17 @@ def check(
         baseline: A file of findings that are known and not reported.
         write_baseline: Write what is found now into the baseline's file, and report nothing.
         explain: Say what a rule is about, such as SG011, and check nothing.
+        model: The model check instead of the rules; as text or JSON.
     """
     from .checking import check_sagas, explain_rule
 
     if explain:
         return explain_rule(explain)
     form = "json" if format == "text" and common.output != "table" else format
+    if model:
+        from .modelling import explore_sagas
+
+        return explore_sagas(common, targets, form=form, known=write_baseline or baseline is not None)
     return check_sagas(
         common, targets, form=form, severity=severity, fail_on=fail_on, baseline=baseline, write=write_baseline
     )

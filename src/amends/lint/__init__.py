@@ -15,10 +15,11 @@ and the rules, grouped by idea:
     effects     effects in the wrong place           isolation  what others see meanwhile
     memory      what does not last                   unattended work that nobody waits for
 
-and the rollback table, which is no rule:
+and what is no rule, the rollback table and the model check:
 
     rollback    every point of failure               failing    one of them, driven to its end
     driving     a saga on its way through the kernel given      where the arguments of a compensation come from
+    model       every way through a graph
 
 Rules of this package: nothing of the author's is called. A rule is certain or says that it asks.
 """

@@ -15,6 +15,8 @@ Rules of this file: pure; it decides nothing. Time is a number that moves only w
 
 from __future__ import annotations
 
+import copy
+from collections import deque
 from collections.abc import Callable, Iterator
 from enum import Enum
 
@@ -158,6 +160,13 @@ class Driver:
         """What the node at a slot gives: its path."""
         return Raw(msgspec.json.encode(self.state.path_of(slot)))
 
+    def fork(self) -> Driver:
+        """Another one that stands where this one stands, and goes its own way."""
+        other = copy.copy(self)
+        other._open = dict(self._open)  # noqa: SLF001 -- of its own class
+        other.state = _copy_of(self.state)
+        return other
+
     # --- what the kernel asks ------------------------------------------------------------------------
 
     def _answered(self, slot: int) -> Event:
@@ -184,6 +193,19 @@ class Driver:
 
 
 _MOVES = CALLING | {_S.WAITING}
+
+
+def _copy_of(state: SagaState) -> SagaState:
+    """A state of its own: `fold` changes the containers, one level down, and replaces everything else."""
+    other = copy.copy(state)
+    for name, value in vars(state).items():
+        if isinstance(value, (dict, set, deque, list)):
+            setattr(other, name, copy.copy(value))
+    other.slots = [copy.copy(slot) for slot in state.slots]
+    other.waits = {name: list(slots) for name, slots in state.waits.items()}
+    other.signals = {name: deque(payloads) for name, payloads in state.signals.items()}
+    return other
+
 
 # What an answer is to a call of each kind: with what the call gives, and without anything.
 _WITH_A_RESULT: dict[tuple[StepStatus, Answer], Callable[[int, Raw], Event]] = {

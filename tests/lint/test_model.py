@@ -1,0 +1,148 @@
+"""The model check: how an effect may come to stay, as the shortest story; and nothing of a saga where none may."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from amends import choose, each, first_of, parallel, wait_for, when
+from amends.cli.targets import load_targets
+from amends.lint.driving import Answer, Driver
+from amends.lint.model import _At, _moves, _signature, explore
+from tests.lint.looking import HERE
+from tests.lint.rollback.stage import SAGAS, Done, careful, is_big, made, saga, two_items
+
+CORPUS = HERE / "corpus"
+RIGHT = sorted((CORPUS / "right").glob("*.py"))
+# The mistakes of the corpus that a graph shows; the others are in what functions do.
+STAYS = {
+    "all_steps_are_atomic", "alternative_without_compensation", "atomic_step_calls_a_helper_that_requests",
+    "compensation_cannot_take_none", "last_step_is_no_pivot", "mail_before_the_pivot", "mail_in_a_step_of_another_name",
+    "no_compensation", "no_compensation_in_a_called_saga", "no_compensation_in_an_each",
+    "notification_beside_what_may_fail", "other_saga_goes_on",
+}  # fmt: skip
+
+
+def stories(*nodes, **options):
+    return [str(story) for story in explore(saga("x", *nodes, **options)).stories]
+
+
+def test_an_effect_without_compensation_stays_when_a_later_step_is_refused():
+    assert stories(made("a", "none"), made("b", "none", pivot=True)) == [
+        "a succeeds → b is refused → a has no compensation, so what it did stays"
+    ]
+
+
+def test_a_compensation_that_needs_the_result_does_not_come_when_the_answer_was_lost():
+    (told,) = stories(made("a"), made("b", "needs"), made("c"))
+    assert told == (
+        "a succeeds → b times out after it took effect → it is cancelled → a is undone → "
+        "the compensation of b cannot take None for its result, so what it did stays"
+    )
+
+
+def test_a_deadline_cuts_what_took_effect():
+    (told,) = stories(made("a", "needs"), made("b"), deadline="1h")
+    assert told.startswith("the deadline cuts a after it took effect → the compensation of a cannot")
+
+
+def test_the_mend_leaves_no_story():
+    assert stories(made("a"), made("b", "none", pivot=True)) == []
+    assert stories(made("a"), made("b"), made("c"), deadline="1h") == []
+    assert stories(made("a", "none", read_only=True), made("b")) == []
+    assert stories(made("a", "none", best_effort=True), made("b")) == []
+
+
+def test_what_a_person_was_asked_for_on_purpose_is_no_story():
+    assert explore(careful()).stories == ()
+
+
+def test_it_walks_branches_items_alternatives_and_waits():
+    bad = made("bad", "none")
+    assert stories(choose(when(is_big, bad)), made("b"))[0].startswith("bad succeeds → b is refused")
+    assert stories(each(two_items, bad), made("b"))[0].startswith("bad[0] succeeds → bad[1] is refused")
+    assert stories(first_of((bad, made("b")), made("c")), made("d"))[0].startswith("bad succeeds → b is refused")
+    assert stories(parallel(bad, made("b")))[0].startswith("bad succeeds → b is refused")
+    timed = wait_for("go", Done, timeout="1s", on_timeout=[bad])
+    assert stories(timed, made("b"))[0].startswith("go does not come in time → bad succeeds → b is refused")
+    assert stories(bad, wait_for("go", Done, timeout="1s"))[0].startswith("bad succeeds → go does not come in time")
+
+
+def test_every_outcome_of_an_action_is_walked():
+    start = _At(Driver(saga("x", made("a"), made("b"), deadline="1h").graph))
+    assert {at.said for at in _moves(start)} == {
+        "a succeeds", "a is refused", "a times out after it took effect", "a times out without effect",
+        "the process dies after a took effect", "the process dies before a took effect", "the deadline passes",
+        "the deadline cuts a after it took effect", "it is cancelled",
+    }  # fmt: skip
+
+
+def test_a_retry_comes_also_while_something_else_waits():
+    start = _At(Driver(saga("x", parallel(made("a"), wait_for("go", Done)), deadline="1h").graph))
+    (lost,) = [at for at in _moves(start) if at.said == "a times out without effect"]
+    assert lost.driver.calls == []
+    assert [len(at.driver.calls) for at in _moves(lost) if not at.said] == [1]
+
+
+def test_every_outcome_of_a_compensation_is_walked():
+    driver = Driver(saga("x", made("a"), made("b")).graph)
+    for answer in (Answer.SUCCEEDS, Answer.REJECTED):
+        driver.tell(driver.answer(driver.calls[0], answer))
+    assert {at.said for at in _moves(_At(driver))} == {
+        "a is undone", "the compensation of a fails, and is called again", "the compensation of a is refused",
+    }  # fmt: skip
+
+
+def test_a_kernel_that_forgets_an_effect_is_found_out(monkeypatch):
+    monkeypatch.setattr("amends.core.walk.owes", lambda node, slot: slot.unknown)
+    assert stories(made("a"), made("b"))[0] == "a succeeds → b is refused → it ends compensated, and a stays"
+
+
+def test_more_states_than_are_visited_are_said_to_be_more():
+    definition = saga("x", *(made(f"s{at}") for at in range(4)))
+    whole = explore(definition)
+    assert whole.whole and whole.states > 100
+    part = explore(definition, states_max=100)
+    assert not part.whole and part.states == 100
+    branching = explore(saga("x", choose(when(is_big, made("a"), made("b"))), made("c")), states_max=20)
+    assert not branching.whole and branching.states == 20
+
+
+def test_a_saga_of_twelve_steps_is_explored_as_a_whole():
+    assert explore(saga("x", *(made(f"s{at}") for at in range(12)), deadline="1h")).whole
+
+
+@pytest.mark.parametrize("make", SAGAS, ids=lambda make: make.__name__)
+def test_a_fork_goes_its_own_way(make):
+    """A walk at random: what a state's children do leaves it as it was, and a child is what its moves alone make."""
+    chance = random.Random(make.__name__)
+    for _ in range(20):
+        at = _At(Driver(make().graph))
+        for _ in range(30):
+            before = _signature(at)
+            following = list(_moves(at))
+            told = [_signature(each) for each in following]
+            assert _signature(at) == before
+            assert [_signature(each) for each in _moves(at)] == told
+            if not following:
+                break
+            for each_at in following:  # what one child does is not seen by the others
+                list(_moves(each_at))
+            assert [_signature(each) for each in following] == told
+            at = chance.choice(following)
+
+
+@pytest.mark.parametrize("file", RIGHT, ids=lambda file: file.stem)
+def test_of_a_correct_saga_no_story_is_told(file: Path):
+    for definition in load_targets([str(file)]).sagas:
+        found = explore(definition)
+        assert (found.stories, found.whole) == ((), True)
+
+
+def test_the_mistakes_that_a_graph_shows_are_told():
+    told = {
+        file.stem
+        for file in sorted((CORPUS / "wrong").glob("*.py"))
+        if any(explore(definition).stories for definition in load_targets([str(file)]).sagas)
+    }
+    assert told >= STAYS
