@@ -143,7 +143,9 @@ class Subject:
         return (found[0], *self.places) if len(found) == 1 else self.places
 
     def following(self, act: Act) -> list[Node]:
-        """The leaves that may come after a step, or run beside it, on a path that passes it."""
+        """The leaves that may come after a step, or run beside it, on a path that passes it; none for a follow-up."""
+        if act.node.follow_up:
+            return []
         return [
             other
             for other in self.graph.nodes
