@@ -177,3 +177,20 @@ def test_a_rule_that_is_none_is_usage_and_names_those_there_are(call):
     assert done.code == 2
     assert "[AM2540]" in done.err
     assert "SG011" in done.err
+
+
+def test_of_a_directory_every_file_that_builds_a_saga_is_checked(call, tmp_path):
+    below = tmp_path / "sagas" / "deep"
+    below.mkdir(parents=True)
+    (below / "wrong_in_a_directory.py").write_text(MISTAKE, encoding="utf-8")
+    (below / "other_in_a_directory.py").write_text("raise SystemExit  # no saga here\n", encoding="utf-8")
+    (tmp_path / "sagas" / ".hidden").mkdir()
+    (tmp_path / "sagas" / ".hidden" / "wrong.py").write_text(MISTAKE, encoding="utf-8")
+    done = call("check", "sagas")
+    assert done.out.startswith("sagas/deep/wrong_in_a_directory.py:6:1: error SG005")
+    assert done.err == "1 saga checked: 1 error\n"
+
+
+def test_a_directory_without_a_saga_is_usage(call, tmp_path):
+    (tmp_path / "empty").mkdir()
+    assert call("check", "empty").code == 2

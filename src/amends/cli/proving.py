@@ -38,7 +38,7 @@ def check(
     `# amends: ignore[SG011] the reason` at the line, or alone above it, silences one place.
 
     Parameters:
-        targets: module, module:saga or path/to/file.py; that of --app when left out.
+        targets: module, module:saga, path/to/file.py or a directory; that of --app when left out.
         format: For people, for programs, or for tools that show findings beside the code.
         severity: The least that is reported.
         fail_on: The least that makes the command fail.

@@ -2,6 +2,7 @@
 
     module            every saga at its top level      module:object     what --app would take
     path/to/file.py   as the module it is              path/to/file.py:object
+    directory         every file below it that calls `Saga`
 
 Rules of this file: a module is imported, and nothing else of it is run. One that would run something when
 it is imported is refused before. What a module prints meanwhile goes to standard error.
@@ -12,6 +13,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import importlib.util
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -29,6 +31,8 @@ _RUNS = frozenset({
     "asyncio.run", "anyio.run", "trio.run", "uvloop.run", "uvicorn.run", "sys.exit", "exit", "quit", "os._exit",
     "input",
 })  # fmt: skip
+_NOT_OURS = frozenset({"__pycache__", "build", "dist", "node_modules", "site-packages", "venv"})
+_CALLS = re.compile(r"\bSaga\(")
 _RUN_METHODS = frozenset({"run_until_complete", "run_forever", "serve_forever"})
 
 
@@ -49,7 +53,7 @@ def load_targets(targets: Sequence[str]) -> Loaded:
     look_around()
     sagas: dict[int, Saga[Any, Any]] = {}
     found: list[Finding] = []
-    for target in targets:
+    for target in (each for given in targets for each in _files_below(given)):
         try:
             with contextlib.redirect_stdout(sys.stderr):
                 sagas |= {id(saga): saga for saga in _sagas_of(target)}
@@ -66,6 +70,20 @@ def load_targets(targets: Sequence[str]) -> Loaded:
             code="AM2514",
         )
     return Loaded(tuple(sagas.values()), tuple(found))
+
+
+def _files_below(target: str) -> list[str]:
+    """The files of a directory that call `Saga`; any other target as it is."""
+    directory = Path(target)
+    if not directory.is_dir():
+        return [target]
+    found = []
+    for file in sorted(directory.rglob("*.py")):
+        inside = file.relative_to(directory).parts
+        hidden = any(part.startswith(".") or part in _NOT_OURS for part in inside)
+        if not hidden and _CALLS.search(file.read_text(encoding="utf-8", errors="replace")):
+            found.append(str(file))
+    return found
 
 
 def _sagas_of(target: str) -> Sequence[Saga[Any, Any]]:
