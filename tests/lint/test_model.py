@@ -1,16 +1,33 @@
 """The model check: how an effect may come to stay, as the shortest story; and nothing of a saga where none may."""
 
+import inspect
 import random
+from collections import deque
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from amends import choose, each, first_of, parallel, wait_for, when
 from amends.cli.targets import load_targets
+from amends.limits import MODEL_STATES_MAX
 from amends.lint.driving import Answer, Driver
-from amends.lint.model import _At, _moves, _signature, explore
+from amends.lint.model import _At, _moves, _plain, _signature, explore
 from tests.lint.looking import HERE
-from tests.lint.rollback.stage import SAGAS, Done, careful, is_big, made, saga, two_items
+from tests.lint.rollback.stage import (
+    SAGAS,
+    Done,
+    Order,
+    alternatives,
+    careful,
+    ending,
+    is_big,
+    items,
+    late,
+    made,
+    saga,
+    two_items,
+)  # fmt: skip
 
 CORPUS = HERE / "corpus"
 RIGHT = sorted((CORPUS / "right").glob("*.py"))
@@ -99,13 +116,49 @@ def test_a_kernel_that_forgets_an_effect_is_found_out(monkeypatch):
 
 
 def test_more_states_than_are_visited_are_said_to_be_more():
-    definition = saga("x", *(made(f"s{at}") for at in range(4)))
-    whole = explore(definition)
-    assert whole.whole and whole.states > 100
-    part = explore(definition, states_max=100)
-    assert not part.whole and part.states == 100
-    branching = explore(saga("x", choose(when(is_big, made("a"), made("b"))), made("c")), states_max=20)
-    assert not branching.whole and branching.states == 20
+    for definition in (
+        saga("x", *(made(f"s{at}") for at in range(4))),
+        saga("x", choose(when(is_big, made("a"), made("b"))), made("c")),
+    ):
+        whole = explore(definition)
+        assert whole.whole and whole.states > 50
+        assert explore(definition, states_max=whole.states) == whole
+        for less in (whole.states - 1, 20):
+            part = explore(definition, states_max=less)
+            assert (part.whole, part.states) == (False, less)
+    assert inspect.signature(explore).parameters["states_max"].default == MODEL_STATES_MAX
+
+
+def probed():
+    asked = made("p", "none", pivot=True)
+
+    @asked.probe
+    async def find(order: Order) -> Done | None: ...
+
+    return saga("probed", made("a"), asked, deadline="1h")
+
+
+@pytest.mark.parametrize("make", [ending, late, alternatives, items, probed], ids=lambda make: make.__name__)
+def test_two_states_that_are_taken_for_one_go_on_alike(make):
+    graph = make().graph
+    graph = msgspec.structs.replace(graph, policies=tuple(map(_plain, graph.policies)))
+    start = _At(Driver(graph))
+    waiting, known = deque([start]), {_signature(start): told_by(start)}
+    merged = 0
+    while waiting:
+        for at in _moves(waiting.popleft()):
+            signature = _signature(at)
+            if signature in known:
+                merged += 1
+                assert told_by(at) == known[signature], at.told()
+            else:
+                known[signature] = told_by(at)
+                waiting.append(at)
+    assert merged > 50
+
+
+def told_by(at):
+    return {(following.said, _signature(following)) for following in _moves(at)}
 
 
 def test_a_saga_of_twelve_steps_is_explored_as_a_whole():

@@ -33,7 +33,7 @@ from ..policies.retry import Retry
 from .driving import Answer, Driver
 
 _S = StepStatus
-_TWICE = Retry(attempts=2, base=1, cap=1, jitter="none")
+_TWICE = Retry(attempts=2, base="1ms", cap="1ms", jitter="none")  # far below any deadline
 _ONCE = Retry(attempts=1)
 _STAYS = {
     "no_compensation": "{path} has no compensation, so what it did stays",
@@ -95,21 +95,19 @@ def explore(saga: Saga[Any, Any], *, states_max: int = MODEL_STATES_MAX) -> Expl
     for branches in _branches(graph):
         waiting = deque([_At(Driver(graph, branch=branches))])
         seen = {_signature(waiting[0])}
-        while waiting:
+        while waiting and visited < states_max:
             at = waiting.popleft()
             visited += 1
             for key, story in _bad(at):
                 if key not in stories or len(story.told) < len(stories[key].told):
                     stories[key] = story
-            if visited >= states_max:
-                whole = False
-                break
             for following in _moves(at):
                 signature = _signature(following)
                 if signature not in seen:
                     seen.add(signature)
                     waiting.append(following)
-        if not whole:
+        if waiting:
+            whole = False
             break
     return Explored(saga.name, saga.version, tuple(stories.values()), visited, whole)
 
@@ -273,13 +271,13 @@ def _deadline(at: _At) -> Iterator[_At]:
 # --- when two states are one ---------------------------------------------------------------------
 
 _ALWAYS = ("status", "unknown", "undone", "cursor", "remaining", "passed", "reason", "active", "stuck")
-_WHILE_OPEN = (
-    "refused", "rejected", "cut", "forced", "probed", "probe_failed", "probes", "undo_attempts", "undo_refused",
-)  # fmt: skip
+_FORWARD = ("refused", "probed", "probe_failed", "probes")  # of an action whose outcome is open
+_BACK = ("undo_attempts", "undo_refused")  # of a compensation
 _SETTLED = frozenset(
     {_S.SUCCEEDED, _S.REJECTED, _S.FAILED, _S.UNKNOWN, _S.PASSED, _S.TIMED_OUT, _S.DROPPED, _S.PARKED, _S.OWED}
     | {_S.COMPENSATED, _S.SKIPPED}
 )
+_UNDONE_NOW = frozenset({_S.UNDO_READY, _S.COMPENSATING, _S.UNDO_SETTLING, _S.UNDO_RETRYING})
 
 
 def _signature(at: _At) -> object:
@@ -295,7 +293,9 @@ def _of_slot(slot: Slot | None) -> object:
     if slot is None:
         return None
     found = [getattr(slot, name) for name in _ALWAYS]
-    if slot.status not in _SETTLED:
-        found += [getattr(slot, name) for name in _WHILE_OPEN]
-        found.append(min(slot.attempts, 3))
+    if slot.status in _UNDONE_NOW:
+        found += [getattr(slot, name) for name in _BACK]
+    elif slot.status not in _SETTLED:
+        found += [getattr(slot, name) for name in _FORWARD]
+        found.append(min(slot.attempts, _TWICE.attempts + 1))  # of more than there are, none differs
     return tuple(found)
