@@ -10,7 +10,8 @@
 and the rules, grouped by idea:
 
     refused     what `Saga(...)` itself refuses      order      what stands before what
-    undoing     compensations                        keys       repeated calls
+    undoing     compensations                        keys       how a repeated call is told for one
+    repeated    what a repetition does once more
     patience    timeouts, deadlines, retries         outcomes   what a function says of its outcome
     effects     effects in the wrong place           isolation  what others see meanwhile
     memory      what does not last                   unattended work that nobody waits for

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import effects, isolation, keys, memory, order, outcomes, patience, refused, unattended, undoing
+from . import effects, isolation, keys, memory, order, outcomes, patience, refused, repeated, unattended, undoing
 from .findings import Rule, Severity
 
 SILENT = Rule(
@@ -16,8 +16,8 @@ SILENT = Rule(
 
 
 _GROUPS = (
-    order.RULES, undoing.RULES, keys.RULES, patience.RULES, outcomes.RULES, unattended.RULES, effects.RULES,
-    isolation.RULES, memory.RULES, refused.RULES, (SILENT,),
+    order.RULES, undoing.RULES, keys.RULES, repeated.RULES, patience.RULES, outcomes.RULES, unattended.RULES,
+    effects.RULES, isolation.RULES, memory.RULES, refused.RULES, (SILENT,),
 )  # fmt: skip
 
 RULES: dict[str, Rule] = {

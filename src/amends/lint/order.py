@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ..core.graph import Kind
 from .findings import Hit, Rule, Severity
-from .keys import starts_saga
+from .repeated import starts_saga
 from .subject import Act, Function, Subject
 from .undoing import nothing_in
 from .words import GIVES, MESSAGES, MONEY, TAKES, TOLD, things_of, words_of
