@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 
 from rich.text import Text
 
+from ..core.transitions import STUCK
 from ..errors import UsageError
 from ..runtime.clock import SystemClock
 from ..runtime.orchestrator import Orchestrator
@@ -193,17 +194,22 @@ def needs(view: SagaView, found: Sequence[Remedy]) -> list[Text]:
         return []
     lines = [Text(), Text("What can be done", "bold")]
     reasons = {step.path: step for step in view.steps}
-    for path in dict.fromkeys(each.step for each in found):
+    by_step: dict[str, list[Remedy]] = {}
+    for each in found:
+        by_step.setdefault(each.step, []).append(each)
+    for path, own in by_step.items():
         if path:
             step = reasons[path]
             why = f" ({step.reason})" if step.reason else ""
             lines.append(output.text(f"  {path} is {word_of(step.status)}{why}"))
         else:
             lines.append(Text("  the saga"))
-        for each in found:
-            if each.step == path:
-                lines.append(Text(f"    {safe(each.command)}"))
-                lines[-1].append(f"   # {each.means}", "dim")
+        for each in own:
+            lines.append(Text(f"    {safe(each.command)}"))
+            lines[-1].append(f"   # {each.means}", "dim")
+    left_out = sum(step.status in STUCK and step.path not in by_step for step in view.steps)
+    if left_out:
+        lines.append(Text(f"  and {left_out:,} more steps are parked or owed"))
     return lines
 
 

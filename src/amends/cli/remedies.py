@@ -20,6 +20,7 @@ from ..core.transitions import BACKING_OFF, STUCK, StepStatus
 from ..errors import AmendsError, UsageError
 
 _WHY = "--reason WHY"
+_LINES_MAX = 100  # of an `each` of thousands nobody reads more, and each takes a look at all of the saga
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,12 @@ def remedies(state: SagaState, *, now_ms: int, store: str = "") -> list[Remedy]:
         store: the address to repeat in each line; "" when it need not be named.
     """
     place = f" --store {shlex.quote(store)}" if store else ""
-    found = []
+    found: list[Remedy] = []
     for index, slot in enumerate(state.slots):
         if slot is None:
             continue
+        if len(found) >= _LINES_MAX:
+            break
         kind = state.nodes[index].kind
         if kind is Kind.STEP and (slot.status in STUCK or slot.status in BACKING_OFF):
             found += _of_step(state, index, place)

@@ -26,6 +26,7 @@ Outcome = Literal["done", "not_done"]
 
 _OWES = frozenset({_S.SUCCEEDED, _S.UNKNOWN, _S.UNDO_READY, _S.UNDO_RETRYING, _S.UNDO_ACCEPTED, _S.OWED})
 _SKIPPABLE_UNDO = frozenset({_S.OWED, _S.UNDO_RETRYING, _S.UNDO_ACCEPTED})
+_SHOWN = 20  # steps that an error names
 _FORWARD_OPEN = frozenset({_S.PARKED, _S.RETRYING, _S.PROBE_RETRYING, _S.ACCEPTED})
 
 
@@ -126,7 +127,8 @@ def retry(state: SagaState, reason: str, actor: str, now: int) -> list[Event]:
     if not waiting:
         raise _conflict(state, "nothing is parked or backing off, so there is nothing to retry")
     if not any(callable_again(state, index, slot, now) for index, slot in waiting):
-        stuck = ", ".join(f"{state.path_of(index)} ({slot.reason or slot.status})" for index, slot in waiting)
+        stuck = ", ".join(f"{state.path_of(index)} ({slot.reason or slot.status})" for index, slot in waiting[:_SHOWN])
+        stuck += f" and {len(waiting) - _SHOWN:,} more" if len(waiting) > _SHOWN else ""
         raise _conflict(state, f"what waits cannot be called again: {stuck}; resolve or skip it", now)
     length_ms = state.graph.deadline_ms if state.started is None else state.started.deadline_ms
     fresh = now + length_ms if length_ms and not state.back and not state.ended else 0

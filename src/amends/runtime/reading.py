@@ -12,7 +12,7 @@ structure stored with it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -40,6 +40,7 @@ from .views import HistoryEntry, SagaView, history_of, view_of, view_of_summary,
 Moment = int | datetime | None
 """A frame's number, an aware time, or None for now."""
 
+_PATHS_SHOWN = 20  # of parked steps, in an error; an `each` may have thousands
 _EPOCH, _MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
 
 _DONE = frozenset({SagaStatus.COMPLETED, SagaStatus.COMPENSATED, SagaStatus.CLOSED, SagaStatus.REQUIRES_MANUAL})
@@ -295,7 +296,7 @@ def failure_of(state: SagaState) -> SagaFailed:
 
         left = tuple(state.path_of(index) for index in stays(state))
         return SagaFailed(
-            f"{who} was closed by a person; what stays: {', '.join(left) or 'nothing'}",
+            f"{who} was closed by a person; what stays: {_some(left) or 'nothing'}",
             saga_id=state.saga_id, status=state.status, cause=cause, errors=errors, stays=left,
         )  # fmt: skip
     parked = [
@@ -304,9 +305,15 @@ def failure_of(state: SagaState) -> SagaFailed:
         if slot is not None and slot.reason and slot.status in ("parked", "owed")
     ]
     return SagaRequiresManual(
-        f"{who} needs a person: {', '.join(parked)}; see `amends show {state.saga_id}`, then retry, resolve or skip",
-        saga_id=state.saga_id, status=state.status, cause=cause or ", ".join(parked), errors=errors,
+        f"{who} needs a person: {_some(parked)}; see `amends show {state.saga_id}`, then retry, resolve or skip",
+        saga_id=state.saga_id, status=state.status, cause=cause or _some(parked), errors=errors,
     )  # fmt: skip
+
+
+def _some(paths: Sequence[str]) -> str:
+    """The first of them, and how many more there are."""
+    more = len(paths) - _PATHS_SHOWN
+    return ", ".join(paths[:_PATHS_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def cause_of(state: SagaState) -> str:

@@ -4,7 +4,7 @@ import pytest
 
 from amends.core import events as ev, verbs
 from amends.errors import Conflict, UsageError
-from tests.core.graphs import TTL, graph, parallel, step, wait
+from tests.core.graphs import TTL, each, graph, parallel, step, wait
 from tests.core.rules.driver import VALUE, Run
 
 ORDER = (step("a"), step("p", pivot=True), step("s", retriable=True))
@@ -116,6 +116,13 @@ class TestRetry:
     def test_a_conflict_when_the_result_is_missing(self):
         with pytest.raises(Conflict, match="result_missing"):
             Run(graph(step("a", needs_result=True))).a.raises_again().retry()
+
+    def test_a_conflict_names_the_first_of_many(self):
+        run = Run(graph(each(step("a", compensation=False), limit=30), step("b")), items=30)
+        for item in range(30):
+            run.node(f"a[{item}]").succeeds()
+        with pytest.raises(Conflict, match=r"a\[19\] \(no_compensation\) and 10 more; resolve"):
+            run.b.rejected().retry()
 
     def test_a_conflict_when_the_key_expired(self):
         run = parked(key_ttl=True)
