@@ -46,7 +46,7 @@ def _each() -> Sagas:
             of(once("a", best_effort=True), then=(b,), deadline=False), Moves(items=(2,), verbs=False),
         ),
         "each disposable, plain": (of(once("a", **DISPOSABLE), then=(b,)), Moves(items=(2,), verbs=False)),
-        "each of waits": (of(wait("w", timeout=True), a), Moves(items=(2,), verbs=False)),
+        "each of waits": (of(wait("w", timeout=True), limit=1), Moves(items=(2,), verbs=False)),
         "each of a wait with nodes": (of(wait("w", on_timeout=[a]), limit=1), Moves(items=(2,), verbs=False)),
         "each of sleeps": (of(sleep(computed=True), a, limit=1), Moves(items=(2,), poison=True, verbs=False)),
         "each of choices": (of(choose([a], [])), Moves(items=(2,), verbs=False)),

@@ -9,7 +9,7 @@ from typing import Any
 
 from amends.core import events as ev, transitions
 from amends.core.events import Event
-from amends.core.graph import Graph
+from amends.core.graph import Graph, Kind
 from amends.core.places import Block
 from amends.core.state import SagaState, stays
 from amends.core.transitions import ACTIVE, BACKING_OFF, STUCK, UNDECIDED, SagaStatus, StepStatus
@@ -259,6 +259,9 @@ class Invariants:
                 "rule 7: requires_manual with something else to do, or nothing parked",
             )
             return
+        for index, slot in enumerate(state.slots) if state.signals else ():
+            waits = slot is not None and slot.status is S.WAITING and state.nodes[index].kind is Kind.WAIT
+            expect(not (waits and state.pending(index)), "rule 11: a wait waits, and its signal is there")
         statuses = [slot.status for slot in state.slots if slot is not None]
         expect(
             state.active or S.WAITING in statuses,

@@ -245,7 +245,9 @@ class _From:
 
     def _verbs(self) -> Iterator[Move]:
         state, same = self.state, self.at.world
-        for name in sorted({node.signal for node in state.graph.nodes if node.kind is Kind.WAIT}):
+        waits = [slot for slot in self.layout.ways if state.nodes[slot].kind is Kind.WAIT]
+        in_items = {self._path(slot) for slot in waits if slot >= len(state.graph.nodes)}
+        for name in sorted({node.signal for node in state.graph.nodes if node.kind is Kind.WAIT} | in_items):
             if not state.signals.get(name):
                 yield from self._ask(f"signal {name}", lambda n=name: verbs.signal(state, n, VALUE, ""), same)
         if self.moves.cancel:

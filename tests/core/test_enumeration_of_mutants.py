@@ -13,7 +13,7 @@ from amends.core.state import SagaState, Slot
 from amends.core.transitions import StepStatus
 from tests.core import moves as moves_of_a_saga, trial
 from tests.core.enumerator import Exploration
-from tests.core.graphs import call, each, first_of, graph, once, parallel, step
+from tests.core.graphs import call, each, first_of, graph, once, parallel, step, wait
 from tests.core.situation import Moves, Violation
 
 Patch = pytest.MonkeyPatch
@@ -130,6 +130,19 @@ class TestEach:
 
         monkeypatch.setattr(walk, "_undo_items", forgetful)
         caught(graph(each(once("a"), limit=1), once("b")), Moves(), "S12")
+
+
+class TestSignals:
+    def test_a_signal_to_an_item_of_an_each_that_wakes_nobody(self, monkeypatch: Patch):
+        received = fold._HANDLERS[ev.SignalReceived]
+
+        def by_name_only(state: SagaState, event: ev.SignalReceived) -> None:
+            waits = state.waits.pop(event.name, []) if "[" in event.name else []
+            received(state, event)
+            state.waits |= {event.name: waits} if waits else {}
+
+        monkeypatch.setitem(fold._HANDLERS, ev.SignalReceived, by_name_only)
+        caught(graph(each(wait("w"))), Moves(), "a wait waits, and its signal is there")
 
 
 class TestCallAndAtomic:
