@@ -1,4 +1,4 @@
-"""What a list says a saga waits for, when it, or an alternative of a first_of, turned back. Found by random walks."""
+"""What a list says a saga waits for once it, or an alternative of a first_of, turned back. Found by random walks."""
 
 from __future__ import annotations
 
@@ -72,6 +72,16 @@ def test_without_the_definition_a_first_of_says_what_its_events_say():
     for seq, frame in enumerate(run.frames, 1):
         summary = fold_summary(summary, "s", frame, seq, ())
     assert summary is not None and summary.holds == {run.graph.find("w"): "signal"}
+
+
+@pytest.mark.parametrize("end", ["accepted", "poison", "pending"])
+def test_however_an_attempt_ends_whose_success_came_late_it_waits_for_nothing(end: str):
+    run = Run(graph(step("a"), step("b"))).a.raises().wait()
+    if end == "pending":
+        run.a.accepted().wait()
+    getattr(run.a.late().a, end)()
+    line = line_of(run)
+    assert run.calls == ["b"] and line.holds == {} and (line.cause, line.failed) == ("", ())
 
 
 SIZES = (8, 6, 1, 4, 3, 1, 1, 1)  # 0: 1: (2, 3: each of 4: (5, 6)), 7

@@ -37,6 +37,7 @@ class Summary(Struct, kw_only=True):
         blocks: the slots of every `each` whose items are known.
         undo_holds: the nodes among `holds` whose compensation it is that waits.
         leaving: each `first_of` that undoes what an alternative did.
+        late: the nodes whose success came late: however their running attempt ends, it is over.
         manual: it has stood in `requires_manual` at least once.
         intervened: a person retried, resolved or skipped something of it.
         seq: the last frame folded in.
@@ -66,6 +67,7 @@ class Summary(Struct, kw_only=True):
     blocks: tuple[Block, ...] = ()
     undo_holds: tuple[int, ...] = ()
     leaving: tuple[int, ...] = ()
+    late: tuple[int, ...] = ()
     failed: tuple[str, ...] = ()
     manual: bool = False
     intervened: bool = False
@@ -159,12 +161,17 @@ def _hold(summary: Summary, event: Any, node: int, sizes: Sequence[int]) -> None
     """What an event of a node says of its waiting."""
     kind = type(event)
     hold = _HOLD_OF_EVENT.get(kind)
-    if hold is None or (kind is e.StepParked and _turned(summary, node, sizes)):  # then nobody has to decide about it
+    undo = kind in _HOLD_OF_UNDO or getattr(event, "undo", False)
+    if kind is e.LateSucceeded and node not in summary.late:
+        summary.late = (*summary.late, node)
+    if kind is e.StepParked and _turned(summary, node, sizes):
+        hold = None  # nobody has to decide about it
+    if hold is None or (node in summary.late and not undo):
         if summary.holds.pop(node, None) is not None and node in summary.undo_holds:
             summary.undo_holds = tuple(held for held in summary.undo_holds if held != node)
         return
     summary.holds[node] = "poison" if getattr(event, "reason", "") == "poison" else hold
-    if (kind in _HOLD_OF_UNDO or getattr(event, "undo", False)) and node not in summary.undo_holds:
+    if undo and node not in summary.undo_holds:
         summary.undo_holds = (*summary.undo_holds, node)
 
 
@@ -269,6 +276,8 @@ def _requires_manual(summary: Summary, event: e.RequiresManual, at: int, paths: 
 
 
 def _parked(summary: Summary, event: e.StepParked, at: int, paths: Sequence[str]) -> None:
+    if event.node in summary.late:
+        return
     _failed(summary, event, at, paths)
     if not summary.turned_back and not summary.cause:
         head = f"{path_of(paths, summary.blocks, event.node)} parked: {event.reason}"
