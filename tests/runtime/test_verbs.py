@@ -19,6 +19,7 @@ from amends import (
     SagaFailed,
     SagaRequiresManual,
     UsageError,
+    each,
     step,
     wait_for,
 )
@@ -370,6 +371,35 @@ async def test_verbs_on_a_saga_that_is_not_there_and_without_a_reason_are_refuse
                 await verb("01NOSUCHSAGA", reason="why")
             with pytest.raises(UsageError, match="reason"):
                 await verb("01NOSUCHSAGA", reason=" ")
+
+
+@scene
+async def test_what_no_definition_knows_is_refused_before_it_is_queued(file_ground):
+    """Found by attack: with no worker, a signal of a mistyped name was queued, and nobody saw its refusal."""
+
+    def numbers(order: Order) -> list[int]:
+        return [1, 2]
+
+    @step
+    async def pack(item: int) -> int:
+        return item
+
+    saga = Saga("approved", each(numbers, pack, item=int), wait_for("go", int), input=Order)
+
+    async with file_ground.orchestrator(saga) as leader:
+        handle = await leader.start(saga, Order())
+
+        async def waits() -> bool:
+            return (await leader.get(handle.id)).hold == "signal"
+
+        await until(waits)
+    async with file_ground.orchestrator(worker=False) as client:
+        with pytest.raises(NotFound, match="it waits for: go"):
+            await client.signal(handle.id, "gone", 1)
+        with pytest.raises(NotFound, match="pakc"):
+            await client.skip(handle.id, "pakc", reason="mistyped")
+        assert await client.resolve(handle.id, "pack[7]", outcome="done", reason="an item may come to be") is False
+        assert await client.signal(handle.id, "go", 1) is False
 
 
 @scene

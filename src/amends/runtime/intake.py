@@ -24,6 +24,7 @@ from ..core import verbs
 from ..core.events import Event
 from ..core.filters import Filter, where
 from ..core.graph import Kind
+from ..core.places import split
 from ..core.state import SagaState
 from ..core.transitions import ENDS, SagaStatus
 from ..errors import AmendsError, Conflict, NotFound, StoreError, StoreUnavailable, UsageError
@@ -424,6 +425,25 @@ def events_of(state: SagaState, saga: Any, command: Command, now: int) -> list[E
                 result = _checked(saga, state.nodes[index].index, result, f"the result given for {command.step}")
             return verbs.resolve(state, index, command.outcome, result, reason, actor)  # type: ignore[arg-type]
     raise UsageError(f"no verb {command.verb!r}", code="AM2012")
+
+
+def refuse_unknown(state: SagaState, command: Command) -> None:
+    """Refuse, before it is queued, a step or signal that the saga's definition does not know.
+
+    Everything else is the holder's to refuse: until it reads the inbox, the saga may stand elsewhere, and an item
+    of an `each` may have come to be.
+
+    Raises:
+        NotFound: as `apply` would.
+    """
+    named = command.step or command.name
+    if split(named)[0] == named:
+        try:
+            events_of(state, None, command, state.at)
+        except NotFound:
+            raise
+        except AmendsError:
+            return
 
 
 def _checked(saga: Any, index: int, given: Raw, what: str) -> Raw:

@@ -59,7 +59,7 @@ from .clock import Clock, SystemClock
 from .commands import Command, decode_error, encode_command, sealed
 from .engine import Engine
 from .handle import Handle
-from .intake import apply_within, directed
+from .intake import apply_within, directed, refuse_unknown
 from .lease import Leader
 from .pruning import Pruned, count, prune, pruning_of
 from .reading import Moment, Reader, listed
@@ -535,6 +535,7 @@ class Orchestrator:
     async def _post(self, saga_id: str, command: Command, patience_s: float, known: SagaState | None) -> bool:
         """Through the inbox: the lease's holder applies it and answers."""
         state = known or await self._reader.state(saga_id)  # NotFound, before anything is queued
+        refuse_unknown(state, command)
         body = encode_command(sealed(self._sealing, saga_id, directed(command, state)))
         command_id = await self._store.post(saga_id, body, now=self._clock.now_ms())
         if await self._store.holder(now=self._clock.now_ms()) is None:
