@@ -29,8 +29,8 @@ from ..core.state import SagaState
 from ..errors import AmendsError, StoreError, StoreUnusable, UsageError
 from ..limits import BULK_AT_A_TIME, BULK_SAGAS_MAX, PAGE_MAX
 from ..stores.base import Store
+from .applying import directed, events_of
 from .commands import Command
-from .intake import directed, events_of
 from .reading import Reader
 
 Result = Literal["applied", "queued", "unchanged", "refused", "eligible"]

@@ -34,6 +34,7 @@ from ..stores.figures import Figures
 from ..stores.owner import this_process
 from . import bundle
 from .actor import Actor
+from .applying import apply_within, directed, refuse_unknown
 from .arguments import (
     BulkVerb,
     Narrowing,
@@ -59,7 +60,6 @@ from .clock import Clock, SystemClock
 from .commands import Command, decode_error, encode_command, sealed
 from .engine import Engine
 from .handle import Handle
-from .intake import apply_within, directed, refuse_unknown
 from .lease import Leader
 from .pruning import Pruned, count, prune, pruning_of
 from .reading import Moment, Reader, listed
