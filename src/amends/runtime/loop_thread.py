@@ -15,13 +15,26 @@ import threading
 from collections.abc import Awaitable, Callable
 from contextvars import Context
 from queue import Empty, SimpleQueue
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 T = TypeVar("T")
 
 
 class LoopEnded(Exception):
     """The loop ended before the answer was there."""
+
+
+class LoopToAsk(Protocol):
+    """What a `LoopThread` is for who asks; the test kit has one without a thread."""
+
+    def ask(self, begin: Callable[[], Awaitable[T]], timeout: float | None = None) -> T:
+        """What `begin()` gives when it is awaited in the loop. Raises TimeoutError, LoopEnded."""
+
+    def call(self, function: Callable[[], None]) -> None:
+        """Call it in the loop. Raises LoopEnded."""
+
+    def stop(self) -> None:
+        """End it."""
 
 
 class LoopThread:

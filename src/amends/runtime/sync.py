@@ -45,7 +45,7 @@ from .atomic import in_atomic_step
 from .clock import Clock
 from .executor import in_call_of
 from .handle import Handle
-from .loop_thread import LoopEnded, LoopThread
+from .loop_thread import LoopEnded, LoopThread, LoopToAsk
 from .orchestrator import Orchestrator
 
 In = TypeVar("In")
@@ -116,7 +116,7 @@ class SyncOrchestrator:
         self._inner = Orchestrator(
             store, sagas=sagas, resources=resources, worker=worker, encryption=encryption, clock=clock, **settings
         )
-        self._loop: LoopThread | None = None
+        self._loop: LoopToAsk | None = None
         self._opening = threading.Lock()
         self._closed = False
         self._forked = False
@@ -156,7 +156,7 @@ class SyncOrchestrator:
                 finally:
                     loop.stop()
 
-    def _running(self) -> LoopThread:
+    def _running(self) -> LoopToAsk:
         """The thread with the loop, with an open orchestrator in it."""
         _check_caller()
         loop = self._loop
@@ -165,7 +165,7 @@ class SyncOrchestrator:
         self._check_fork()
         with self._opening:
             if self._loop is None and not self._closed:
-                loop = LoopThread("amends-loop")
+                loop = self._begin_loop()
                 try:
                     loop.ask(self._inner.__aenter__)
                 except BaseException:
@@ -176,6 +176,9 @@ class SyncOrchestrator:
             if self._loop is None:
                 raise _closed()
             return self._loop
+
+    def _begin_loop(self) -> LoopToAsk:
+        return LoopThread("amends-loop")
 
     def _check_fork(self) -> None:
         if self._forked:

@@ -1,0 +1,31 @@
+"""The pytest plugin: the fixture `orchestrator`.
+
+Rules of this file: pytest loads it wherever Amends is installed, so it imports nothing but pytest; what a fixture
+needs is imported when a test asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from .virtual import Orchestrators
+
+
+@pytest.fixture
+def orchestrator() -> Iterator[Orchestrators]:
+    """Orchestrators on a memory store, in virtual time.
+
+    amends = orchestrator(saga, resources=[double])
+    orchestrator.time.advance("24h")
+    """
+    from .virtual import Orchestrators
+
+    orchestrators = Orchestrators()
+    try:
+        yield orchestrators
+    finally:
+        orchestrators.close()
