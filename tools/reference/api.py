@@ -54,7 +54,14 @@ GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         "amends.lint",
         ("check", "Finding", "Rule", "Severity", "Place", "line", "record", "sarif", "junit", "refused", "RULES"),
     ),
-    ("Testing", "amends.testing", ("Orchestrators", "VirtualOrchestrator", "VirtualTime", "assert_clean")),
+    (
+        "Testing",
+        "amends.testing",
+        (
+            "Orchestrators", "VirtualOrchestrator", "VirtualTime", "assert_completed", "assert_compensated",
+            "assert_requires_manual", "assert_undone", "assert_clean",
+        ),
+    ),
     ("Drawing", "amends.drawing", ("plan", "text", "mermaid", "svg", "Plan", "Mark", "Names", "names_of")),
 )  # fmt: skip
 # Public for the runtime's sake: what they take and give is the journal's stored form, which is no matter of users.
