@@ -59,7 +59,8 @@ GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         "amends.testing",
         (
             "Orchestrators", "VirtualOrchestrator", "VirtualTime", "assert_completed", "assert_compensated",
-            "assert_requires_manual", "assert_undone", "assert_clean",
+            "assert_requires_manual", "assert_undone", "Recorder", "Effect", "Behaviour", "apply_then_raise", "raises",
+            "rejects", "hangs", "slow", "assert_clean",
         ),
     ),
     ("Drawing", "amends.drawing", ("plan", "text", "mermaid", "svg", "Plan", "Mark", "Names", "names_of")),
