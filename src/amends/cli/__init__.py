@@ -7,7 +7,7 @@
     tailing    tail, history --follow         explaining  why
     drawing    graph                          exporting   export
     figures    top                           checking  check
-    targets    what `check` looks at
+    targets    what `check` looks at         differing  diff
     subjects   a saga by its id, or a bundle  moments     --at, --since
     running    worker, demo                   exits    exit codes, and errors as people read them
     timeline   one saga, drawn                lanes    its time, as text

@@ -1,7 +1,7 @@
 """Exit codes, and errors as the command line says them.
 
     0    ok, also for a verb that was only queued
-    1    the saga failed (`start --wait`), `check` or `doctor` found something, or the demo's audit missed something
+    1    the saga failed (`start --wait`), `check`, `diff` or `doctor` found something, or the demo's audit did
     2    usage: the command, its options, the app or the input
     3    not found: no such saga, step, signal or definition
     4    conflict: the message names the state and what it allows

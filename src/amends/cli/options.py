@@ -43,7 +43,7 @@ class Common:
     """Where the sagas are: sqlite:///relative.db or sqlite:////absolute.db [default: sqlite:///amends.db]."""
 
     app: Annotated[str, Parameter(env_var="AMENDS_APP", show_default=False)] = ""
-    """Your sagas, as module:object; start, worker, check and graph --rollback need them."""
+    """Your sagas, as module:object; start, worker, check, diff and graph --rollback need them."""
 
     output: Annotated[Format, Parameter(alias="-o")] = "table"
     """The form of what is printed."""

@@ -1,4 +1,4 @@
-"""The grammar of the commands that look for an author's mistakes: check.
+"""The grammar of the commands that look for an author's mistakes: check, diff.
 
 Rules of this file: those of `app`.
 """
@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from .grammar import NONE, PROVE, Flag, app
+from .grammar import NONE, PROVE, Flag, app, wait_for
 from .options import COMMON, Common
 
 Least = Literal["error", "warning", "info"]
@@ -59,3 +59,18 @@ def check(
     return check_sagas(
         common, targets, form=form, severity=severity, fail_on=fail_on, baseline=baseline, write=write_baseline
     )
+
+
+@app.command(group=PROVE)
+def diff(name: str = "", /, *, common: Common = COMMON) -> int:
+    """Compare the sagas of --app with the stored versions, and say which sagas in flight can go on.
+
+    Exit 0 when all can, 1 when some cannot, or when a worker would refuse to start. Nothing is changed, and no
+    definition is registered: run it before a deployment, with the new app and the store of the old one.
+
+    Parameters:
+        name: Only this definition.
+    """
+    from .differing import diff as compare
+
+    return wait_for(compare(common, name))

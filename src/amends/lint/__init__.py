@@ -16,11 +16,11 @@ and the rules, grouped by idea:
     effects     effects in the wrong place           isolation  what others see meanwhile
     memory      what does not last                   unattended work that nobody waits for
 
-and what is no rule, the rollback table and the model check:
+and what is no rule, the rollback table, the model check and the comparison of versions:
 
     rollback    every point of failure               failing    one of them, driven to its end
     driving     a saga on its way through the kernel given      where the arguments of a compensation come from
-    model       every way through a graph
+    model       every way through a graph            differing  what differs between two structures
 
 Rules of this package: nothing of the author's is called. A rule is certain or says that it asks.
 """
