@@ -180,6 +180,17 @@ def test_an_input_that_todays_type_does_not_read_is_told_by_saga(place, call, ol
     assert said.err == "0 sagas can go on, 3 cannot\n" and f"    {ids[2]}: " in said.out
 
 
+def test_what_it_says_of_inputs_is_what_a_worker_does(place, call, old):
+    ids = started(place)
+    new = app(place, "new", OLD.replace("id: str", "id: str\n    weight: int"))
+    found, _ = judged(call, "shipping", "--app", new)
+    assert "1 of 1 saga would stop, as poison, at the next function" in found["shipping", 2]["why"]
+    call("signal", ids[2], "go", '"yes"')
+    assert call("worker", "--until-idle", "--app", new).code == 0
+    (stopped,) = json.loads(call("list", "--hold", "poison", "-o", "json").out)
+    assert stopped["id"] == ids[2] and stopped["status"] == "requires_manual"
+
+
 def test_an_input_type_that_gained_a_default_reads_them_all(place, call, old):
     started(place)
     new = app(place, "new", OLD.replace("id: str", "id: str\n    weight: int = 0"))

@@ -171,7 +171,8 @@ def _same(row: DefinitionRow, saga: Saga[Any, Any], count: int, inputs: Inputs) 
     if inputs.unreadable:
         stands = "unreadable"
         why = (
-            f"{len(inputs.unreadable):,} of {_number(count)} cannot go on: today's input type does not read their input"
+            f"{len(inputs.unreadable):,} of {_number(count)} would stop, as poison, at the next function that takes "
+            f"the input: today's input type does not read theirs"
         )
         mend = (
             "let the type read what is stored: a new field needs a default; or keep the old type with this version, "
