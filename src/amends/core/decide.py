@@ -22,10 +22,13 @@ from ..policies.retry import Retry, next_delay_ms
 from . import events as ev
 from .events import Event
 from .graph import Graph, Kind, Node, Policy
+from .members import members
 from .state import SagaState, Slot, key_expired, stays, undo_key_expired
 from .transitions import SagaStatus, StepStatus
 
-_S = StepStatus
+_G = members(SagaStatus)
+_K = members(Kind)
+_S = members(StepStatus)
 
 
 class Evaluate(Struct, frozen=True):
@@ -48,7 +51,7 @@ def decide(graph: Graph, state: SagaState, now: int) -> list[Command]:
     assert graph is state.graph, "a state is decided by the definition that it was folded with"
     if state.finished:
         return []
-    if state.status is SagaStatus.SCHEDULED:
+    if state.status is _G.SCHEDULED:
         return [ev.Began()] if state.started is not None else []
     if state.cancelling and state.pivot >= 0 and state.status_of(state.pivot) in (_S.SUCCEEDED, _S.PARKED):
         return [ev.CancelRefused()]
@@ -58,7 +61,7 @@ def decide(graph: Graph, state: SagaState, now: int) -> list[Command]:
         return _given_up(state)
     if _deadline_is_over(state, now):
         return [ev.DeadlinePassed()]
-    if state.status is SagaStatus.REQUIRES_MANUAL and (state.active or not (state.stuck or state.walk_done)):
+    if state.status is _G.REQUIRES_MANUAL and (state.active or not (state.stuck or state.walk_done)):
         return [ev.Reactivated()]
     commands = _due(state, now) if state.due and not state.paused else []
     if state.agenda:
@@ -108,7 +111,7 @@ def has_nothing_to_decide(state: SagaState) -> bool:
         state.active > 0
         and not (state.agenda or state.due or state.deadline or state.cancelling or state.alternatives)
         and state.failing is None
-        and state.status is not SagaStatus.REQUIRES_MANUAL
+        and state.status is not _G.REQUIRES_MANUAL
     )
 
 
@@ -143,7 +146,7 @@ def _rest(state: SagaState) -> list[Command]:
         if state.skips:
             return [ev.Closed(stays(state))]
         return [ev.Compensated() if state.back else ev.Completed()]
-    if state.stuck and state.status is not SagaStatus.REQUIRES_MANUAL:
+    if state.stuck and state.status is not _G.REQUIRES_MANUAL:
         return [ev.RequiresManual()]
     return []
 
@@ -168,7 +171,7 @@ def _due(state: SagaState, now: int) -> list[Command]:
             commands.append(_poll_is_due(state, index, now))
         elif status is _S.UNDO_ACCEPTED:
             commands.append(_undo_poll_is_due(state, index, now))
-        elif state.nodes[index].kind is Kind.WAIT:
+        elif state.nodes[index].kind is _K.WAIT:
             commands.append(ev.WaitTimedOut(index))
         else:
             commands.append(ev.SleepEnded(index))
@@ -244,22 +247,22 @@ def _begin(state: SagaState, index: int, slot: Slot, now: int) -> Command | None
     node = state.nodes[index]
     if slot.status is _S.UNDO_READY or slot.status is _S.UNDO_SETTLING:
         return _undo(state, index, slot, now)
-    if node.kind is Kind.WAIT and state.signals and state.pending(index):
+    if node.kind is _K.WAIT and state.signals and state.pending(index):
         return ev.WaitSatisfied(index)
     if state.paused:
         return None
     if state.committed and state.deadline_passed and not node.follow_up:
         return ev.StepPassed(index) if node.best_effort else ev.StepParked(index, "deadline")
-    if node.kind is Kind.STEP:
+    if node.kind is _K.STEP:
         return ev.ActionStarted(index)
-    if node.kind is Kind.WAIT:
+    if node.kind is _K.WAIT:
         wait_ms = state.policy_of(index).wait_ms
         return ev.WaitStarted(index, now + wait_ms if wait_ms else 0)
-    if node.kind is Kind.SLEEP and slot.sleep_due:
+    if node.kind is _K.SLEEP and slot.sleep_due:
         return ev.SleepStarted(index, slot.sleep_due)
-    if node.kind is Kind.SLEEP and not node.computed:
+    if node.kind is _K.SLEEP and not node.computed:
         return ev.SleepStarted(index, now + state.policy_of(index).sleep_ms)
-    if node.kind is Kind.FIRST_OF:
+    if node.kind is _K.FIRST_OF:
         return ev.AlternativeStarted(index, 0)
     return Evaluate(index)
 
@@ -270,7 +273,7 @@ def _begin(state: SagaState, index: int, slot: Slot, now: int) -> Command | None
 def _settle(state: SagaState, index: int, now: int) -> Command | None:
     """The table of DESIGN section 4: from an outcome to what follows. None while paused."""
     node, slot, policy = state.nodes[index], state.slot(index), state.policy_of(index)
-    if node.kind is Kind.FIRST_OF:
+    if node.kind is _K.FIRST_OF:
         return _next_alternative(state, index, slot)
     if slot.rejected:
         return _reject(state, node, index)

@@ -18,13 +18,15 @@ from . import events as ev
 from .events import Event, Frame
 from .fold_steps import STEP_HANDLERS, succeed
 from .graph import Graph, Kind
+from .members import members
 from .places import Block
 from .state import IllegalTransition, SagaState, Slot
 from .transitions import SAGA_TRANSITIONS, StepStatus
 from .verbs import callable_again
 from .walk import begin_undo, done, enter, fail, forget, give_up, leave, list_items, undo_alternatives, undone
 
-_S = StepStatus
+_K = members(Kind)
+_S = members(StepStatus)
 
 
 def fold(state: SagaState, event: Event) -> SagaState:
@@ -303,7 +305,7 @@ def _retry_requested(state: SagaState, event: ev.RetryRequested) -> None:
 
 def _call_again(state: SagaState, index: int, slot: Slot) -> None:
     """The policy's counters start afresh; the key and what is unknown stay."""
-    virgin = slot.status is _S.PARKED and (not slot.calls or state.nodes[index].kind is not Kind.STEP)
+    virgin = slot.status is _S.PARKED and (not slot.calls or state.nodes[index].kind is not _K.STEP)
     if slot.status is _S.ACCEPTED:  # it is called again, and may have taken effect already
         slot.unknown = not state.nodes[index].read_only
     state.move(index, slot, "RetryRequested:first" if virgin else "RetryRequested")

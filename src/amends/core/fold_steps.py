@@ -11,11 +11,12 @@ from collections.abc import Callable
 from typing import Any
 
 from . import events as ev
+from .members import members
 from .state import SagaState, Slot
 from .transitions import StepStatus
 from .walk import done, fail, undone
 
-_S = StepStatus
+_S = members(StepStatus)
 
 
 # --- actions -------------------------------------------------------------------------------------

@@ -20,12 +20,15 @@ from msgspec import Raw
 from ..limits import DEATHS_MAX, ERRORS_KEPT
 from .events import NOTHING, AlternativeFailed, Started, TurnedBack
 from .graph import Graph, Kind, Node, Policy
+from .members import members
 from .places import Block, block_of, path_of, split
-from .transitions import ACTIVE, STEP_TRANSITIONS, STUCK, UNDECIDED, SagaStatus, StepStatus
+from .transitions import ACTIVE, ENDS, STEP_TRANSITIONS, STUCK, UNDECIDED, SagaStatus, StepStatus
 
-_S = StepStatus
+_G = members(SagaStatus)
+_K = members(Kind)
+_S = members(StepStatus)
 _NONE: Mapping[int, Any] = MappingProxyType({})
-_COMPOSITE = frozenset({Kind.CALL, Kind.FIRST_OF})  # whose value is that of a node below
+_COMPOSITE = frozenset({_K.CALL, _K.FIRST_OF})  # whose value is that of a node below
 
 
 def _move_of(old: StepStatus, new: StepStatus) -> tuple[StepStatus, int, int, int]:
@@ -103,7 +106,7 @@ class SagaState:
         self.graph = graph
         self.nodes: Sequence[Node] = graph.nodes  # one per slot
         self.slots: list[Slot | None] = [None] * len(graph.nodes)
-        self.status = SagaStatus.SCHEDULED
+        self.status = _G.SCHEDULED
         self.started: Started | None = None
         self.saga_id = ""
         self.input: Raw = NOTHING
@@ -138,7 +141,7 @@ class SagaState:
     @property
     def ended(self) -> bool:
         """Whether an end is durable (follow-ups may still run)."""
-        return self.status in (SagaStatus.COMPLETED, SagaStatus.COMPENSATED, SagaStatus.CLOSED)
+        return self.status in ENDS
 
     def slot(self, index: int) -> Slot:
         """The slot of a node that the saga has reached."""
@@ -160,7 +163,7 @@ class SagaState:
         node = self.nodes[index]
         if node.kind in _COMPOSITE:
             return value_of(self, index)
-        return list_of(self, index) if node.kind is Kind.EACH and not node.read else slot.result
+        return list_of(self, index) if node.kind is _K.EACH and not node.read else slot.result
 
     # --- slots and nodes ---------------------------------------------------------------------------
 
@@ -179,7 +182,7 @@ class SagaState:
         around: list[int] = []
         parent = self.graph.nodes[index].parent if index >= 0 else -1
         while parent >= 0:
-            if self.graph.nodes[parent].kind is Kind.EACH:
+            if self.graph.nodes[parent].kind is _K.EACH:
                 around.append(parent)
             parent = self.graph.nodes[parent].parent
         if len(around) != len(numbers):
@@ -227,7 +230,7 @@ class SagaState:
         while node < end:
             slot = self.slots[node + shift]
             yield node + shift
-            if self.nodes[node].kind is Kind.EACH:
+            if self.nodes[node].kind is _K.EACH:
                 if slot is not None and slot.block is not None:
                     for item in range(slot.block.count):
                         yield from self.subtree(slot.block.first + item * slot.block.size)
@@ -296,17 +299,19 @@ def _giver(state: SagaState, index: int) -> int:
     """The slot of the step, wait or EACH that gives the value of slot `index`; -1 for none."""
     while index >= 0:
         node, slot = state.nodes[index], state.slots[index]
-        shift = index - node.index
-        if slot is None or node.kind in (Kind.PARALLEL, Kind.SLEEP):
+        kind, shift = node.kind, index - node.index
+        if slot is None or kind is _K.PARALLEL or kind is _K.SLEEP:
             return -1
-        if node.kind is Kind.SEQUENCE:
+        if kind is _K.STEP:
+            return index
+        if kind is _K.SEQUENCE:
             index = node.children[-1] + shift if node.children else -1
-        elif node.kind in (Kind.CHOOSE, Kind.FIRST_OF):
+        elif kind is _K.CHOOSE or kind is _K.FIRST_OF:
             index = node.children[slot.cursor] + shift
-        elif node.kind is Kind.CALL:
+        elif kind is _K.CALL:
             result = state.graph.results.get(node.index, -1)
             index = result + shift if result >= 0 else -1
-        elif node.kind is Kind.WAIT and slot.status is _S.TIMED_OUT:
+        elif kind is _K.WAIT and slot.status is _S.TIMED_OUT:
             index = node.children[0] + shift if node.children else -1
         else:
             return index
@@ -339,7 +344,7 @@ def stays(state: SagaState) -> list[int]:
     found = []
     for index, slot in enumerate(state.slots):
         node = state.nodes[index]
-        if slot is None or node.kind is not Kind.STEP or node.read_only or node.follow_up:
+        if slot is None or node.kind is not _K.STEP or node.read_only or node.follow_up:
             continue
         maybe = slot.unknown and slot.status in (_S.SKIPPED, _S.PASSED)
         if (slot.status is _S.SKIPPED) if state.back else (maybe or slot.status is _S.SUCCEEDED):

@@ -18,10 +18,11 @@ from ..limits import SIGNALS_PENDING_MAX
 from . import events as ev
 from .events import NOTHING, Event
 from .graph import Kind, Node
+from .members import members
 from .state import SagaState, Slot, key_expired, undo_key_expired
 from .transitions import BACKING_OFF, CALLING, StepStatus
 
-_S = StepStatus
+_S = members(StepStatus)
 Outcome = Literal["done", "not_done"]
 
 _OWES = frozenset({_S.SUCCEEDED, _S.UNKNOWN, _S.UNDO_READY, _S.UNDO_RETRYING, _S.UNDO_ACCEPTED, _S.OWED})

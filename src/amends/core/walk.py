@@ -16,11 +16,13 @@ from collections.abc import Sequence
 
 from .events import AlternativeFailed, TurnedBack
 from .graph import Kind, Node
+from .members import members
 from .places import Block, block_of
 from .state import SagaState, Slot, list_of
 from .transitions import StepStatus
 
-_S = StepStatus
+_K = members(Kind)
+_S = members(StepStatus)
 _DROPPED = frozenset({_S.READY, _S.WAITING, _S.RETRYING, _S.ACCEPTED})
 
 # --- forward -------------------------------------------------------------------------------------
@@ -32,12 +34,12 @@ def enter(state: SagaState, index: int) -> None:
     slot = Slot()
     state.slots[index] = slot
     kind = node.kind
-    if kind is Kind.SEQUENCE:
+    if kind is _K.SEQUENCE:
         if node.children:
             enter(state, node.children[0] + index - node.index)
         else:
             done(state, index)
-    elif kind is Kind.PARALLEL:
+    elif kind is _K.PARALLEL:
         slot.remaining = len(node.children)
         for child in node.children:
             enter(state, child + index - node.index)
@@ -81,24 +83,24 @@ def done(state: SagaState, index: int) -> None:
         if node.parent < 0:
             state.walk_done = True
             return
-        parent = nodes[node.parent]  # the parent's own slot is `above`
-        if parent.kind is Kind.EACH:
+        parent = nodes[node.parent]
+        kind = parent.kind
+        above = node.parent + index - node.index  # the parent's own slot; but of an item, whose slots stand elsewhere
+        if kind is _K.SEQUENCE:
+            following = node.position + 1
+            if following < len(parent.children):
+                state.slot(above).cursor = following
+                enter(state, parent.children[following] + above - parent.index)
+                return
+        elif kind is _K.PARALLEL:
+            slot = state.slot(above)
+            slot.remaining -= 1
+            if slot.remaining:
+                return
+        elif kind is _K.EACH:
             above = block_of(state.blocks, index).each
             if not _item_done(state, above):
                 return
-        else:
-            above = node.parent + index - node.index
-            if parent.kind is Kind.SEQUENCE:
-                following = node.position + 1
-                if following < len(parent.children):
-                    state.slot(above).cursor = following
-                    enter(state, parent.children[following] + above - parent.index)
-                    return
-            elif parent.kind is Kind.PARALLEL:
-                slot = state.slot(above)
-                slot.remaining -= 1
-                if slot.remaining:
-                    return
         index = above
 
 
@@ -155,7 +157,7 @@ def give_up(state: SagaState, index: int, slot: Slot) -> None:
         state.move(index, slot, "TurnedBack")
     elif slot.status is _S.PARKED:
         state.move(index, slot, "TurnedBack:unknown" if slot.unknown else "TurnedBack")
-    elif state.nodes[index].kind is Kind.FIRST_OF:
+    elif state.nodes[index].kind is _K.FIRST_OF:
         forget(state, index)
         if slot.status is _S.UNDOING:
             state.move(index, slot, "TurnedBack")
@@ -209,7 +211,7 @@ def _alternative(state: SagaState, index: int, slot: Slot) -> int:
 
 def owes(node: Node, slot: Slot) -> bool:
     """Whether turning back past this step must undo it (or park it, when it cannot be undone)."""
-    if node.read_only or node.follow_up or node.kind is not Kind.STEP:
+    if node.read_only or node.follow_up or node.kind is not _K.STEP:
         return False
     if slot.status is _S.SUCCEEDED or slot.status is _S.UNKNOWN or (slot.status is _S.PASSED and slot.unknown):
         return node.compensation or not node.best_effort
@@ -222,7 +224,7 @@ def undo(state: SagaState, index: int) -> bool:
     if slot is None:
         return True
     kind, shift = node.kind, index - node.index
-    if kind is Kind.STEP:
+    if kind is _K.STEP:
         if slot.undone or not owes(node, slot):
             slot.undone = True
             return True
@@ -230,18 +232,18 @@ def undo(state: SagaState, index: int) -> bool:
         slot.forced = False  # it spoke of the action, and so did the deaths and the poll
         slot.deaths = slot.poll_until = 0
         return False
-    if kind is Kind.SEQUENCE:
+    if kind is _K.SEQUENCE:
         return _undo_sequence(state, node, shift, slot, slot.cursor)
-    if kind is Kind.PARALLEL:
+    if kind is _K.PARALLEL:
         slot.remaining = sum(not undo(state, child + shift) for child in reversed(node.children))
         return slot.remaining == 0
-    if kind is Kind.WAIT:
+    if kind is _K.WAIT:
         return slot.status is not _S.TIMED_OUT or not node.children or undo(state, node.children[0] + shift)
-    if kind is Kind.EACH:
+    if kind is _K.EACH:
         slot.remaining = 0
         slot.cursor = 0 if slot.block is None else slot.block.count  # an earlier walk may have broken off at an item
         return _undo_items(state, slot)
-    if kind is Kind.SLEEP or slot.status not in (_S.SUCCEEDED, _S.FAILED):
+    if kind is _K.SLEEP or slot.status not in (_S.SUCCEEDED, _S.FAILED):
         return True
     return undo(state, node.children[slot.cursor] + shift)  # CHOOSE, FIRST_OF and CALL (whose cursor stays 0)
 
@@ -278,7 +280,7 @@ def undone(state: SagaState, index: int) -> None:
             state.walk_done = True
             return
         parent = nodes[node.parent]
-        if parent.kind is Kind.EACH:
+        if parent.kind is _K.EACH:
             above = block_of(state.blocks, index).each
             slot = state.slot(above)
             slot.remaining -= 1
@@ -287,14 +289,14 @@ def undone(state: SagaState, index: int) -> None:
         else:
             above = node.parent + index - node.index
             slot = state.slot(above)
-            if parent.kind is Kind.SEQUENCE:
+            if parent.kind is _K.SEQUENCE:
                 if not _undo_sequence(state, parent, above - parent.index, slot, node.position - 1):
                     return
-            elif parent.kind is Kind.PARALLEL:
+            elif parent.kind is _K.PARALLEL:
                 slot.remaining -= 1
                 if slot.remaining:
                     return
-            elif parent.kind is Kind.FIRST_OF and (slot.status is _S.UNDOING or not _walks_on(state, above)):
+            elif parent.kind is _K.FIRST_OF and (slot.status is _S.UNDOING or not _walks_on(state, above)):
                 return  # at its end; or what is around it turned back meanwhile, and the walk there comes by here
         index = above
 

@@ -166,12 +166,13 @@ def _prepare(actor: Actor, call: Call) -> Prepared | Event:
     own = None
     outcome: Outcome | None = None
     function = binding.action
+    attempt = slot.calls
     if call.op in (COMPENSATION, COMPENSATION_POLL):
-        function = binding.compensation
+        function, attempt = binding.compensation, slot.undo_calls
         own = slot.result
         outcome = "unknown" if slot.unknown else "succeeded"
     elif call.op == PROBE:
-        function = binding.probe
+        function, attempt = binding.probe, slot.probe_calls
         outcome = "unknown"
     assert function is not None, "the graph announces only what the definition has"
     timeout_ms = _timeout_ms(actor, call)
@@ -185,8 +186,7 @@ def _prepare(actor: Actor, call: Call) -> Prepared | Event:
     until = now + timeout_ms
     if call.op == ACTION and state.deadline and not (state.committed or node.pivot or node.follow_up):
         until = min(until, state.deadline)  # it cuts no pivot, and nothing that comes after one
-    attempt = slot.probe_calls if call.op == PROBE else slot.calls if outcome is None else slot.undo_calls
-    path = node.path if index < len(state.graph.nodes) else state.path_of(index)
+    path = state.path_of(index) if state.blocks else node.path
     context = Context(
         actor.saga_id, started.name, path, attempt, call.op, outcome, until,
         actor.correlation, engine.clock.now_ms, _log_of,
