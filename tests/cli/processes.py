@@ -5,7 +5,8 @@ import sys
 import time
 from contextlib import contextmanager
 
-MAIN = "from amends.cli import main; main()"
+# An interrupt is one, also where the tests run in the background of a shell, which has it ignored.
+MAIN = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from amends.cli import main; main()"
 PATIENCE_S = 20
 
 

@@ -343,6 +343,7 @@ def script(path: Path, text: str) -> subprocess.Popen[str]:
 import os, signal, sys, time
 from amends import SyncOrchestrator
 from tests.runtime.test_sync import Order, note, orders, waiting
+signal.signal(signal.SIGINT, signal.default_int_handler)  # the background of a shell has it ignored
 def make(**more):
     return SyncOrchestrator("sqlite:///{path}", sagas=[orders, waiting], poll="5ms", **more)
 def say(*words):
