@@ -3,6 +3,7 @@
 The fixture `orchestrator` runs sagas in virtual time (`amends.testing.plugin`, which pytest finds by itself).
 A `Recorder` is the participants' double: it notes what took effect, and misbehaves as it is told.
 `assert_completed(saga)` and its like show a saga's timeline when they fail.
+`verify_saga(saga, case)` runs a saga through everything that can go wrong, and `replay` one of it again.
 `assert_clean(saga)` is `amends check` as a test.
 `amends.testing.store_suite.StoreSuite` holds a store to its protocol.
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
         assert_undone as assert_undone,
     )
     from .checking import assert_clean as assert_clean
+    from .exploring.case import Case as Case
+    from .exploring.findings import Failure as Failure, Verified as Verified
+    from .exploring.verifying import replay as replay, verify_saga as verify_saga
     from .recorder import (
         Behaviour as Behaviour,
         Effect as Effect,
@@ -41,9 +45,12 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Behaviour": ".recorder",
+    "Case": ".exploring.case",
     "Effect": ".recorder",
+    "Failure": ".exploring.findings",
     "Orchestrators": ".virtual",
     "Recorder": ".recorder",
+    "Verified": ".exploring.findings",
     "VirtualOrchestrator": ".virtual",
     "VirtualTime": ".virtual",
     "apply_then_raise": ".recorder",
@@ -55,14 +62,19 @@ _HOMES = {
     "hangs": ".recorder",
     "raises": ".recorder",
     "rejects": ".recorder",
+    "replay": ".exploring.verifying",
     "slow": ".recorder",
+    "verify_saga": ".exploring.verifying",
 }
 
 __all__ = [
     "Behaviour",
+    "Case",
     "Effect",
+    "Failure",
     "Orchestrators",
     "Recorder",
+    "Verified",
     "VirtualOrchestrator",
     "VirtualTime",
     "apply_then_raise",
@@ -74,7 +86,9 @@ __all__ = [
     "hangs",
     "raises",
     "rejects",
+    "replay",
     "slow",
+    "verify_saga",
 ]
 
 

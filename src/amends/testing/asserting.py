@@ -13,6 +13,7 @@ Rules of this file:
 from __future__ import annotations
 
 import contextlib
+from datetime import datetime
 from typing import Any, NoReturn, TypeVar
 
 from ..core.steps import Step
@@ -117,16 +118,16 @@ def _listed(paths: set[str]) -> str:
 def _fail(saga: SyncHandle[Any], view: SagaView, what: str) -> NoReturn:
     __tracebackhide__ = True
     history = saga._orchestrator.history(saga.id)
-    raise AssertionError(f"{view.name}: {what}\n\n" + "\n".join(_drawn(saga, view, history)))
+    now = when(saga._orchestrator._inner._clock.now_ms())
+    raise AssertionError(f"{view.name}: {what}\n\n" + "\n".join(drawn(view, history, now)))
 
 
-def _drawn(saga: SyncHandle[Any], view: SagaView, history: list[HistoryEntry]) -> list[str]:
-    """The timeline, or without rich the history."""
+def drawn(view: SagaView, history: list[HistoryEntry], now: datetime) -> list[str]:
+    """The timeline as lines; without rich, the history."""
     try:
         from ..cli.timeline import draw
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] != "rich":
             raise
         return [f"{stamp(entry.at)}  {entry.event}  {entry.step}".rstrip() for entry in history]
-    now = when(saga._orchestrator._inner._clock.now_ms())
     return [line.plain.rstrip() for line in draw(view, history, now=now, room=ROOM)]

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -32,6 +33,8 @@ from ..policies.durations import Duration, milliseconds
 
 T = TypeVar("T")
 _APPLY, _UNDO = "apply", "undo"
+# Whose call this is, where something knows: an effect keeps it, so that who judges can tell two of them apart.
+TAKEN_BY: ContextVar[object] = ContextVar("amends_taken_by", default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,7 @@ class Effect:
         undone: whether it was undone, or will never take effect since its undo came first.
         calls, undo_calls: how often it was called, and called to undo.
         result: what it answered.
+        taken_by: the call by which it took effect, where that is known (`amends verify` knows it).
     """
 
     step: str
@@ -92,6 +96,7 @@ class Effect:
     calls: int = 0
     undo_calls: int = 0
     result: Any = None
+    taken_by: Any = None
 
     @property
     def stands(self) -> bool:
@@ -146,7 +151,7 @@ class Recorder:
         if behaviour.effect and not effect.applied:
             if effect.undone:
                 raise Rejected(f"{effect.step} was undone already", conclusive=True)
-            effect.applied, effect.result = True, result
+            effect.applied, effect.result, effect.taken_by = True, result, TAKEN_BY.get()
             self.applied.append(effect.step)
         await _answer(behaviour)
         return effect.result  # type: ignore[no-any-return]

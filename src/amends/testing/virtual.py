@@ -39,10 +39,10 @@ Ts = TypeVarTuple("Ts")
 PATIENCE_DAYS = 366  # of virtual time: whoever waits longer for an answer waits for something that does not come
 # Nobody competes for the lease, and nobody else writes to the store. So nothing of the runtime needs to happen by the
 # clock, and time can jump straight to what happens to the sagas.
-_ALONE: dict[str, Any] = {"lease": "3650d", "poll": "3650d", "horizon": "3650d", "grace": 0}
+ALONE: dict[str, Any] = {"lease": "3650d", "poll": "3650d", "horizon": "3650d", "grace": 0}
 
 
-class _Loop(SimulatedLoop):
+class VirtualLoop(SimulatedLoop):
     """A simulated loop that knows when it is at rest, and that waits for threads."""
 
     def __init__(self, rng: Random) -> None:
@@ -94,7 +94,7 @@ class _Loop(SimulatedLoop):
 class _Threads(ThreadPoolExecutor):
     """What sync functions run in; the loop is told of each."""
 
-    def __init__(self, loop: _Loop) -> None:
+    def __init__(self, loop: VirtualLoop) -> None:
         super().__init__(thread_name_prefix="amends-step")
         self._loop = loop
 
@@ -110,7 +110,7 @@ class VirtualTime:
 
     def __init__(self) -> None:
         rng = Random(0)  # noqa: S311 -- it repeats a run
-        self._loop = _Loop(rng)
+        self._loop = VirtualLoop(rng)
         self._clock = SimulatedClock(self._loop, rng)
 
     @property
@@ -182,7 +182,7 @@ class VirtualOrchestrator(SyncOrchestrator):
         self, *sagas: Saga[Any, Any], resources: Iterable[object] = (), time: VirtualTime, **settings: Any
     ) -> None:
         super().__init__(
-            "sqlite://", sagas=sagas, resources=resources, clock=time._clock, **{**_ALONE, **settings}
+            "sqlite://", sagas=sagas, resources=resources, clock=time._clock, **{**ALONE, **settings}
         )  # fmt: skip
         self.time = time
 

@@ -1,0 +1,197 @@
+"""An exploration: what is still to be tried, what was, and what was found.
+
+    while (scenarios := exploration.take(20)):
+        for trial in map(lab.trial, scenarios):
+            exploration.note(trial)
+
+Breadth first: all scenarios with one fault come before those with two, so the first that shows a failure has as few
+faults as can be.
+
+Rules of this file: it runs nothing. It can be written down at any moment, and taken up again by another process.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from ...core.definition import Saga
+from ...errors import UsageError
+from .case import Case
+from .findings import Failure, Verified
+from .judging import Wrong
+from .lab import Lab, Trial
+from .planning import Cell, cell, following, possible, seen
+from .scenario import Scenario, parse
+
+_FORMAT = 1
+_ONE_IS_ENOUGH = frozenset({"case", "promise", "nothing twice"})  # however it comes about, it is one mistake
+
+
+class Exploration:
+    """One saga with one case.
+
+    Parameters:
+        saga: the definition.
+        case: what it is verified with.
+        depth: how many faults a run has at most.
+
+    Raises:
+        UsageError: AM2573, a depth that cannot be.
+    """
+
+    def __init__(self, saga: Saga[Any, Any], case: Case, *, depth: int = 2) -> None:
+        if not isinstance(depth, int) or not 1 <= depth <= 4:
+            raise UsageError(f"depth={depth!r}: how many faults may one run have? Give 1 to 4", code="AM2573")
+        self.saga = saga
+        self.case = case
+        self.depth = depth
+        self.runs = 0
+        self.failures: dict[tuple[str, str, str], Failure] = {}
+        self._waiting = deque(Scenario(number) for number in range(1, len(case.inputs) + 1))
+        self._taken = 0
+        self._tried: set[Cell] = set()
+        self._seen: set[Cell] = set()
+
+    @property
+    def left(self) -> int:
+        """How many scenarios are known and not run."""
+        return len(self._waiting) + self._taken
+
+    def take(self, most: int) -> list[Scenario]:
+        """The next scenarios to try, of one depth; none when none is known, which may be until trials are noted."""
+        taken: list[Scenario] = []
+        while self._waiting and len(taken) < most:
+            taken.append(self._waiting.popleft())
+        self._taken += len(taken)
+        return taken
+
+    def note(self, trial: Trial) -> list[Wrong]:
+        """Note what became of a scenario; what is wrong with it and was not known."""
+        self.runs += 1
+        self._taken -= 1
+        graph, scenario = self.saga.graph, trial.scenario
+        self._seen |= seen(graph, trial)
+        nodes = {(place.op, place.path): place.node for place in trial.places}
+        came = set(trial.came)
+        for fault in scenario.faults:
+            node = nodes.get((fault.op, fault.path), -1)
+            if str(fault) in came or (fault.at and node >= 0):
+                self._tried.add(cell(graph, node, fault))
+        if trial.wrong:  # what comes behind it would only show the same again
+            return [wrong for wrong in trial.wrong if self._is_new(wrong, scenario)]
+        if len(scenario.faults) < self.depth:
+            self._waiting.extend(following(self.saga, trial))
+        return []
+
+    def add(self, wrong: Wrong, trial: Trial) -> None:
+        """Keep a failure, by the scenario of this trial."""
+        scenario = trial.scenario
+        rule = wrong.rule or (scenario.faults[-1].row.rule if scenario.faults else "")
+        failure = Failure(
+            wrong.check, wrong.step, wrong.what, rule, str(scenario),
+            tuple(fault.said for fault in scenario.faults), trial.timeline,
+        )  # fmt: skip
+        self.failures.setdefault(self._key(wrong, scenario), failure)
+
+    @staticmethod
+    def _key(wrong: Wrong, scenario: Scenario) -> tuple[str, str, str]:
+        """What is one mistake: the same check, of the same step, by ways that the same rule is about."""
+        if wrong.rule or wrong.check in _ONE_IS_ENOUGH:
+            return wrong.check, wrong.step, wrong.rule
+        last = scenario.faults[-1] if scenario.faults else None
+        return wrong.check, wrong.step or (last.path if last else ""), last.row.rule if last else ""
+
+    def _is_new(self, wrong: Wrong, scenario: Scenario) -> bool:
+        check, step, rule = key = self._key(wrong, scenario)
+        if key in self.failures:
+            return False
+        # A way that no rule is about, or a call of a double, shows nothing new of a step of which the same is known.
+        within = any(fault.row.within and fault.way != "other" for fault in scenario.faults[-1:])
+        return bool(rule and not within) or not any((check, step) == known[:2] for known in self.failures)
+
+    def verified(self, lab: Lab) -> Verified:
+        """What it came to, so far."""
+        points = possible(self.saga.graph) | self._seen
+        return Verified(
+            self.saga.name, self.saga.version, self.depth, self.runs, self.left,
+            len(self._tried), len(points), tuple(self._unreached()), tuple(self.failures.values()),
+            tuple(self._notes(lab)),
+        )  # fmt: skip
+
+    def _unreached(self) -> list[str]:
+        """Actions, compensations, ... that no run came by."""
+        came_by = {(op, path) for op, path, _ in self._seen}
+        missing = dict.fromkeys((op, path) for op, path, _ in sorted(possible(self.saga.graph)))
+        return [
+            f"{path}" if op == "action" else f"the {op} of {path}" for op, path in missing if (op, path) not in came_by
+        ]
+
+    def _notes(self, lab: Lab) -> list[str]:
+        notes = []
+        if not (lab.recorders or self.case.invariants or self.case.has_state):
+            notes.append(
+                "nothing tells whether an effect stands: the case has no invariant, no state, and no Recorder; only "
+                "ends were judged"
+            )
+        notes += [
+            f"{name} lets nothing look at its calls; nothing went wrong inside the functions that call it"
+            for name in sorted(lab.untapped)
+        ]
+        return notes
+
+    # --- written down ----------------------------------------------------------------------------------------
+
+    def saved(self) -> dict[str, Any]:
+        """It as plain JSON."""
+        return {
+            "format": _FORMAT, "saga": self.saga.name, "version": self.saga.version,
+            "fingerprint": self.saga.fingerprint, "inputs": len(self.case.inputs), "depth": self.depth,
+            "runs": self.runs, "waiting": [str(each) for each in self._waiting],
+            "tried": sorted(self._tried), "seen": sorted(self._seen),
+            "failures": [failure.record() for failure in self.failures.values()],
+        }  # fmt: skip
+
+    def take_up(self, saved: dict[str, Any]) -> None:
+        """Go on where it was written down.
+
+        Raises:
+            UsageError: AM2574, that was another saga, case or depth.
+        """
+        mine = self.saved()
+        for name in ("format", "saga", "version", "fingerprint", "inputs", "depth"):
+            if saved.get(name) != mine[name]:
+                raise UsageError(
+                    f"it was saved for {name} {saved.get(name)!r}, and this is {mine[name]!r}; begin anew with another "
+                    f"file",
+                    code="AM2574",
+                )
+        self.runs = saved["runs"]
+        self._waiting = deque(parse(text) for text in saved["waiting"])
+        self._tried = {tuple(each) for each in saved["tried"]}
+        self._seen = {tuple(each) for each in saved["seen"]}
+        for record in saved["failures"]:
+            failure = Failure.of(record)
+            scenario = parse(failure.scenario)
+            wrong = Wrong(failure.check, failure.step, failure.what, failure.rule)
+            self.failures[self._key(wrong, scenario)] = failure
+
+
+def shortest(lab: Lab, trial: Trial, wrong: Wrong) -> tuple[Trial, Wrong]:
+    """The same failure with as few faults as can be, each of them as early as can be."""
+    smaller = True
+    while smaller:
+        smaller = False
+        for scenario in _smaller(trial.scenario):
+            tried = lab.trial(scenario)
+            same = next((each for each in tried.wrong if (each.check, each.step) == (wrong.check, wrong.step)), None)
+            if same is not None:
+                trial, wrong, smaller = tried, same, True
+                break
+    return trial, wrong
+
+
+def _smaller(scenario: Scenario) -> list[Scenario]:
+    faults = scenario.faults
+    fewer = [Scenario(scenario.input, faults[:each] + faults[each + 1 :]) for each in range(len(faults))]
+    return fewer if len(faults) > 1 else []

@@ -1,0 +1,159 @@
+"""The laboratory: tries scenarios on a saga, one after the other, and says what became of each.
+
+Rules of this file: a `Trial` is plain data, so that it may come from another process; whoever plans needs nothing else.
+What is compared with a run where all goes well is compared with one of this process.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ...core.definition import Saga
+from ...core.state import SagaState
+from ...errors import UsageError
+from .case import Case
+from .doubles import Taps
+from .judging import Reference, Wrong, judge, recorders_in, reference_of
+from .running import Point
+from .sandbox import Ran, Sandbox
+from .scenario import Scenario
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A call, wait or sleep that a run came by, and at which the next one may turn off.
+
+    Attributes:
+        op, path, call: which one.
+        node: its index in the graph.
+        doubles: how many calls of doubles it made.
+        free: whether something may go wrong there that did not yet.
+    """
+
+    op: str
+    path: str
+    call: int
+    node: int
+    doubles: int
+    free: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What became of one scenario.
+
+    Attributes:
+        scenario: which.
+        places: where it came by.
+        came: the texts of its faults that came about.
+        status: how the saga ended, "" when it did not.
+        wrong: all that is wrong with it.
+        timeline: the saga's, when something is wrong.
+    """
+
+    scenario: Scenario
+    places: tuple[Place, ...]
+    came: tuple[str, ...]
+    status: str
+    wrong: tuple[Wrong, ...]
+    timeline: tuple[str, ...]
+
+
+class Lab:
+    """Tries scenarios.
+
+    Parameters:
+        saga: the definition.
+        case: what it is verified with.
+
+    Raises:
+        UsageError: AM2572, the saga asks for what this cannot give.
+    """
+
+    def __init__(self, saga: Saga[Any, Any], case: Case) -> None:
+        self.saga = saga
+        self.case = case
+        self.untapped: set[str] = set()
+        self.recorders = False
+        self._taps = Taps()
+        self._threads = ThreadPoolExecutor(thread_name_prefix="amends-step")
+        self._references: dict[int, Reference | None] = {}
+
+    def look(self) -> None:
+        """Look at the case's doubles once: which tell of their calls, and whether one records.
+
+        Raises:
+            UsageError: AM2570.
+        """
+        doubles = self.case.doubles()
+        self.recorders = bool(recorders_in(doubles))
+        self.untapped = {type(each).__name__ for each in doubles if not self._taps.on(each)}
+
+    def trial(self, scenario: Scenario) -> Trial:
+        """Run a scenario, and judge it.
+
+        Raises:
+            UsageError: AM2570, AM2571, the case or the scenario cannot be.
+        """
+        if not 1 <= scenario.input <= len(self.case.inputs):
+            raise UsageError(f"scenario {str(scenario)!r}: the case has {len(self.case.inputs)} inputs", code="AM2571")
+        reference = self._reference(scenario.input) if scenario.faults else None
+        ran = self._run(scenario)
+        if not scenario.faults:
+            self._references[scenario.input] = reference_of(ran)
+        wrong = judge(self.case, ran, reference)
+        if ran.others and self.case.has_state:
+            wrong += self._unlike_any_order(ran)
+        status = str(ran.state.status) if ran.state is not None and not ran.unending else ""
+        return Trial(
+            scenario, tuple(_places(ran)), tuple(ran.came), status, tuple(wrong),
+            tuple(_timeline(ran)) if wrong else (),
+        )  # fmt: skip
+
+    def _run(self, scenario: Scenario, beside: Literal["", "first", "last"] = "") -> Ran:
+        return Sandbox(self.saga, self.case, scenario, self._taps, self._threads, beside=beside).run()
+
+    def _reference(self, number: int) -> Reference | None:
+        if number not in self._references:
+            self._references[number] = reference_of(self._run(Scenario(number)))
+        return self._references[number]
+
+    def _unlike_any_order(self, ran: Ran) -> list[Wrong]:
+        """Two sagas at a time must leave what they leave one after the other, in one of the two orders."""
+        faults = tuple(fault for fault in ran.scenario.faults if fault.way != "other")
+        apart = [self._run(Scenario(ran.scenario.input, faults), order) for order in ("first", "last")]
+        alike = [each for each in apart if _statuses(each) == _statuses(ran)]
+        if not alike or any(each.after == ran.after for each in alike):
+            return []
+        after = " or ".join(dict.fromkeys(repr(each.after) for each in alike))
+        return [Wrong("state", "", f"two sagas at a time leave {ran.after!r}; one after the other they leave {after}")]
+
+
+def _statuses(ran: Ran) -> list[object]:
+    return [each.state.status if each.state is not None else None for each in (ran, *ran.others)]
+
+
+def _places(ran: Ran) -> list[Place]:
+    state = ran.state
+    if state is None:
+        return []
+    faults = {(fault.op, fault.path, fault.call) for fault in ran.scenario.faults}
+    return [_place(state, point, faults) for point in ran.points]
+
+
+def _place(state: SagaState, point: Point, faults: set[tuple[str, str, int]]) -> Place:
+    index = state.find(point.path)
+    node = state.nodes[index].index if index >= 0 else -1
+    free = not (point.held or point.again or index < 0 or (point.op, point.path, point.call) in faults)
+    return Place(point.op, point.path, point.call, node, len(point.doubles), free)
+
+
+def _timeline(ran: Ran) -> list[str]:
+    """As `amends show` draws it; without rich, the history."""
+    if ran.view is None:
+        return []
+    from ..asserting import drawn
+
+    return drawn(ran.view, ran.history, ran.view.updated_at)

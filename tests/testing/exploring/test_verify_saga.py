@@ -1,0 +1,247 @@
+"""`verify_saga` finds each kind of mistake by running the saga, and finds nothing in a saga that has none."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from amends import Context, Saga, step
+from amends.testing import Case, Recorder, replay, verify_saga
+from amends.testing.exploring.exploration import Exploration
+from amends.testing.exploring.lab import Lab
+from amends.testing.exploring.verifying import explore
+
+
+@dataclass
+class Order:
+    id: str
+    total: int
+
+
+class Bank:
+    """A good participant, and a balance that anybody may write."""
+
+    def __init__(self) -> None:
+        self.recorder = Recorder()
+        self.balance = 100
+
+    async def charge(self, key: str) -> str:
+        return await self.recorder.apply(key, "receipt")
+
+    async def refund(self, key: str) -> None:
+        await self.recorder.undo(key)
+
+    async def read(self) -> int:
+        return self.balance
+
+    async def write(self, balance: int) -> None:
+        self.balance = balance
+
+    async def add(self, amount: int) -> None:
+        self.balance += amount
+
+
+async def charge(order: Order, bank: Bank, ctx: Context) -> str:
+    return await bank.charge(ctx.idempotency_key)
+
+
+async def refund(bank: Bank, ctx: Context) -> None:
+    await bank.refund(ctx.action_key)
+
+
+async def charge_anew(order: Order, bank: Bank) -> str:
+    return await bank.charge(str(uuid.uuid4()))
+
+
+async def refund_receipt(pay: str, bank: Bank, ctx: Context) -> None:
+    await bank.refund(ctx.action_key)
+
+
+async def refund_if_known(pay: str | None, bank: Bank, ctx: Context) -> None:
+    if pay is not None:
+        await bank.refund(ctx.action_key)
+
+
+async def refund_or_not(bank: Bank, ctx: Context) -> None:
+    try:
+        await bank.refund(ctx.action_key)
+    except ConnectionError:
+        return
+
+
+async def refund_shouted(pay: str | None, bank: Bank, ctx: Context) -> None:
+    assert pay is not None
+    await bank.refund(ctx.action_key)
+
+
+async def take(order: Order, bank: Bank) -> str:
+    await bank.add(-order.total)
+    return "receipt"
+
+
+async def read_and_write(order: Order, bank: Bank) -> str:
+    await bank.write(await bank.read() - order.total)
+    return "receipt"
+
+
+async def give(order: Order, bank: Bank) -> None:
+    await bank.add(order.total)
+
+
+def saga_of(action: Callable[..., Any], compensation: Callable[..., Any] | None) -> Saga[Any, Any]:
+    pay = step(name="pay")(action)
+    if compensation is not None:
+        pay.compensation(compensation)
+
+    @step(pivot=True)
+    async def ship(order: Order, bank: Bank, ctx: Context) -> str:
+        return await bank.charge(ctx.idempotency_key)
+
+    return Saga("sell", pay, ship, input=Order, resources=[Bank])
+
+
+def case_of(*, balance: bool = False) -> Case:
+    case = Case(Order("o-1", 3), resources=[Bank])
+    if balance:
+
+        @case.state
+        def what_counts(bank: Bank) -> int:
+            return bank.balance
+
+    return case
+
+
+def found(saga: Saga[Any, Any], case: Case, **options: Any) -> list[Any]:
+    return list(explore(Exploration(saga, case, **options), Lab(saga, case)).failures)
+
+
+def test_a_saga_without_a_mistake_is_explored_whole_and_nothing_is_found() -> None:
+    verified = verify_saga(saga_of(charge, refund), case_of())
+    assert verified.failures == ()
+    assert verified.whole
+    assert verified.unreached == ()
+    assert verified.tried == verified.points > 30
+    assert verified.notes == ()
+
+
+MISTAKES: list[Any] = [
+    (charge_anew, refund, "nothing twice", "SG011", "action pay answer-lost"),
+    (charge, refund_receipt, "ends", "SG009", "action pay unanswered"),
+    (charge, refund_if_known, "all or nothing", "SG009", "action pay unanswered"),
+    (charge, refund_or_not, "all or nothing", "SG016",
+     "action pay unanswered; compensation pay call-fails@1"),
+    (charge, refund_shouted, "ends", "SG009", "action pay lost"),
+    (charge, None, "ends", "SG005", "action pay unanswered"),
+    (take, give, "state", "SG011", "action pay answer-lost"),
+    (take, give, "state", "SG012", "action pay unanswered; compensation pay answer-lost"),
+    (take, give, "state", "SG013", "action pay lost"),
+    (read_and_write, give, "state", "SG018", "action pay other@2"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("action", "compensation", "check", "rule", "scenario"), MISTAKES)
+def test_a_mistake_is_found(action: Any, compensation: Any, check: str, rule: str, scenario: str) -> None:
+    case = case_of(balance=check == "state")
+    saga = saga_of(action, compensation)
+    by_rule = {(each.check, each.rule): each for each in found(saga, case)}
+    assert by_rule[check, rule].scenario == scenario
+    with pytest.raises(AssertionError, match=f"^{check}: "):
+        replay(saga, case, scenario)
+
+
+def test_a_failure_tells_its_story_and_shows_the_timeline() -> None:
+    with pytest.raises(AssertionError) as raised:
+        verify_saga(saga_of(charge, refund_if_known), case_of())
+    said = str(raised.value)
+    assert "all or nothing: the saga is compensated, and what pay did stands  (SG009)" in said
+    assert "    1. pay takes effect, and its answer never comes" in said
+    assert "    scenario: action pay unanswered" in said
+    assert "compensated  sell v1" in said
+
+
+def test_an_invariant_is_asked_at_every_end() -> None:
+    case = case_of()
+
+    @case.invariant
+    def nobody_pays_twice(bank: Bank, order: Order) -> None:
+        charged = sum(each.stands for each in bank.recorder.effects.values() if each.result == "receipt")
+        assert charged <= 2, f"{charged} charges"
+
+    only = found(saga_of(charge_anew, refund), case, depth=1)
+    said = next(each.what for each in only if each.check == "nobody_pays_twice")
+    assert said.endswith("completed: 3 charges")
+
+
+def test_an_invariant_that_returns_false_does_not_hold() -> None:
+    case = case_of()
+    case.invariant(lambda: False)
+    assert [each.check for each in found(saga_of(charge, refund), case, depth=1)] == ["<lambda>"]
+
+
+def test_a_double_that_fails_by_itself_is_the_cases_own_mistake() -> None:
+    async def typo(order: Order, bank: Bank) -> str:
+        return await bank.chrage(order.id)  # type: ignore[attr-defined,no-any-return]
+
+    (failure,) = found(saga_of(typo, refund), case_of())
+    assert failure.check == "case"
+    assert "pay raises, and nothing was made to go wrong: AttributeError" in failure.what
+    assert __file__ in failure.what
+
+
+def test_a_case_that_cannot_judge_says_so() -> None:
+    class Silent(Bank):
+        def __init__(self) -> None:
+            self.balance = 0
+
+        async def charge(self, key: str) -> str:
+            return "receipt"
+
+        async def refund(self, key: str) -> None: ...
+
+    verified = verify_saga(saga_of(charge, refund), Case(Order("o", 1), resources=[Silent]), depth=1)
+    assert "nothing tells whether an effect stands" in verified.notes[0]
+
+
+def test_plain_functions_are_explored_as_well() -> None:
+    class Till:
+        def __init__(self) -> None:
+            self.balance = 100
+
+        def add(self, amount: int) -> None:
+            self.balance += amount
+
+    @step
+    def pay(order: Order, till: Till) -> str:
+        till.add(-order.total)
+        return "receipt"
+
+    @pay.compensation
+    def give_back(order: Order, till: Till) -> None:
+        till.add(order.total)
+
+    saga = Saga("sell", pay, input=Order, resources=[Till])
+    case = Case(Order("o-1", 3), resources=[Till])
+
+    @case.state
+    def what_counts(till: Till) -> int:
+        return till.balance
+
+    assert {each.rule for each in found(saga, case)} >= {"SG011", "SG012", "SG013"}
+
+
+def test_a_scenario_that_does_not_come_about_any_more_says_so() -> None:
+    saga, case = saga_of(charge, refund), case_of()
+    replay(saga, case, "action pay unanswered; compensation pay answer-lost")
+    with pytest.raises(AssertionError, match="compensation pay stuck does not come about any more"):
+        replay(saga, case, "compensation pay stuck")
+    with pytest.raises(AssertionError, match="action pay call-fails@7 does not come about any more"):
+        replay(saga, case, "action pay call-fails@7")
+
+
+def test_two_runs_of_one_scenario_are_alike() -> None:
+    saga, case = saga_of(charge_anew, refund), case_of()
+    assert [each.record() for each in found(saga, case)] == [each.record() for each in found(saga, case)]
