@@ -21,7 +21,7 @@ from .case import Case
 from .findings import Failure, Verified
 from .judging import Wrong
 from .lab import Lab, Trial
-from .planning import Cell, cell, following, possible, seen
+from .planning import Cell, Plan
 from .scenario import Scenario, parse
 
 _FORMAT = 1
@@ -50,6 +50,8 @@ class Exploration:
         self.failures: dict[tuple[str, str, str], Failure] = {}
         self._waiting = deque(Scenario(number) for number in range(1, len(case.inputs) + 1))
         self._taken = 0
+        self._plan = Plan(saga.graph)
+        self._planned: set[Cell] = set()
         self._tried: set[Cell] = set()
         self._seen: set[Cell] = set()
 
@@ -70,19 +72,28 @@ class Exploration:
         """Note what became of a scenario; what is wrong with it and was not known."""
         self.runs += 1
         self._taken -= 1
-        graph, scenario = self.saga.graph, trial.scenario
-        self._seen |= seen(graph, trial)
-        nodes = {(place.op, place.path): place.node for place in trial.places}
+        scenario = trial.scenario
+        self._seen |= self._plan.seen(trial)
         came = set(trial.came)
+        reached = {(place.op, place.path, place.call): place.doubles for place in trial.places}
         for fault in scenario.faults:
-            node = nodes.get((fault.op, fault.path), -1)
-            if str(fault) in came or (fault.at and node >= 0):
-                self._tried.add(cell(graph, node, fault))
+            if str(fault) in came or 0 < fault.at <= reached.get((fault.op, fault.path, fault.call), 0):
+                self._tried.add(self._plan.cell(fault))
         if trial.wrong:  # what comes behind it would only show the same again
             return [wrong for wrong in trial.wrong if self._is_new(wrong, scenario)]
-        if len(scenario.faults) < self.depth:
-            self._waiting.extend(following(self.saga, trial))
+        self._plan_behind(trial)
         return []
+
+    def _plan_behind(self, trial: Trial) -> None:
+        """The scenarios with one fault more; where that would be one too many, those of points not tried before."""
+        scenario = trial.scenario
+        if len(scenario.faults) < self.depth:
+            self._waiting.extend(self._plan.following(trial))
+        for fault, point in self._plan.turnings(trial):
+            if point not in self._planned:
+                self._planned.add(point)
+                if len(scenario.faults) >= self.depth or (scenario.faults and not fault.row.last):
+                    self._waiting.append(scenario.then(fault))
 
     def add(self, wrong: Wrong, trial: Trial) -> None:
         """Keep a failure, by the scenario of this trial."""
@@ -112,17 +123,17 @@ class Exploration:
 
     def verified(self, lab: Lab) -> Verified:
         """What it came to, so far."""
-        points = possible(self.saga.graph) | self._seen
+        points = self._plan.possible | self._seen
         return Verified(
             self.saga.name, self.saga.version, self.depth, self.runs, self.left,
-            len(self._tried), len(points), tuple(self._unreached()), tuple(self.failures.values()),
+            len(self._tried & points), len(points), tuple(self._unreached()), tuple(self.failures.values()),
             tuple(self._notes(lab)),
         )  # fmt: skip
 
     def _unreached(self) -> list[str]:
         """Actions, compensations, ... that no run came by."""
         came_by = {(op, path) for op, path, _ in self._seen}
-        missing = dict.fromkeys((op, path) for op, path, _ in sorted(possible(self.saga.graph)))
+        missing = dict.fromkeys((op, path) for op, path, _ in sorted(self._plan.possible))
         return [
             f"{path}" if op == "action" else f"the {op} of {path}" for op, path in missing if (op, path) not in came_by
         ]
@@ -148,7 +159,7 @@ class Exploration:
             "format": _FORMAT, "saga": self.saga.name, "version": self.saga.version,
             "fingerprint": self.saga.fingerprint, "inputs": len(self.case.inputs), "depth": self.depth,
             "runs": self.runs, "waiting": [str(each) for each in self._waiting],
-            "tried": sorted(self._tried), "seen": sorted(self._seen),
+            "tried": sorted(self._tried), "seen": sorted(self._seen), "planned": sorted(self._planned),
             "failures": [failure.record() for failure in self.failures.values()],
         }  # fmt: skip
 
@@ -170,6 +181,7 @@ class Exploration:
         self._waiting = deque(parse(text) for text in saved["waiting"])
         self._tried = {tuple(each) for each in saved["tried"]}
         self._seen = {tuple(each) for each in saved["seen"]}
+        self._planned = {tuple(each) for each in saved["planned"]}
         for record in saved["failures"]:
             failure = Failure.of(record)
             scenario = parse(failure.scenario)

@@ -6,7 +6,6 @@ What is compared with a run where all goes well is compared with one of this pro
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,10 +13,9 @@ from ...core.definition import Saga
 from ...core.state import SagaState
 from ...errors import UsageError
 from .case import Case
-from .doubles import Taps
 from .judging import Reference, Wrong, judge, recorders_in, reference_of
 from .running import Point
-from .sandbox import Ran, Sandbox
+from .sandbox import Props, Ran, Sandbox
 from .scenario import Scenario
 
 
@@ -77,8 +75,7 @@ class Lab:
         self.case = case
         self.untapped: set[str] = set()
         self.recorders = False
-        self._taps = Taps()
-        self._threads = ThreadPoolExecutor(thread_name_prefix="amends-step")
+        self._props = Props(saga, case)
         self._references: dict[int, Reference | None] = {}
 
     def look(self) -> None:
@@ -89,7 +86,7 @@ class Lab:
         """
         doubles = self.case.doubles()
         self.recorders = bool(recorders_in(doubles))
-        self.untapped = {type(each).__name__ for each in doubles if not self._taps.on(each)}
+        self.untapped = {type(each).__name__ for each in doubles if not self._props.taps.on(each)}
 
     def trial(self, scenario: Scenario) -> Trial:
         """Run a scenario, and judge it.
@@ -109,11 +106,12 @@ class Lab:
         status = str(ran.state.status) if ran.state is not None and not ran.unending else ""
         return Trial(
             scenario, tuple(_places(ran)), tuple(ran.came), status, tuple(wrong),
-            tuple(_timeline(ran)) if wrong else (),
+            tuple(_timeline(self._run(scenario, told=True))) if wrong else (),
         )  # fmt: skip
 
-    def _run(self, scenario: Scenario, beside: Literal["", "first", "last"] = "") -> Ran:
-        return Sandbox(self.saga, self.case, scenario, self._taps, self._threads, beside=beside).run()
+    def _run(self, scenario: Scenario, beside: Literal["", "first", "last"] = "", *, told: bool = False) -> Ran:
+        with self._props.staged() as staged:
+            return Sandbox(self._props, staged, scenario, beside=beside, told=told).run()
 
     def _reference(self, number: int) -> Reference | None:
         if number not in self._references:

@@ -11,50 +11,89 @@ columns of the table, never by chance. What a definition could come by at all is
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-from ...core.definition import Saga
 from ...core.graph import Graph, Kind, Node
+from ...core.places import split
 from .lab import Place, Trial
 from .scenario import Fault, Scenario
 from .ways import ACTION, COMPENSATION, PROBE, SLEEP, WAIT, WAYS, Way
 
 DOUBLE_CALLS_MAX = 24  # of one call of a function: of those beyond, none goes wrong
 CALLS_MAX = 3  # of one op and path: of those beyond, none goes wrong
-_ONCE = ("cancelled", "deadline", "deadline-before", "other", "signal-early")
+_ONCE = frozenset({"cancelled", "deadline", "deadline-before", "other", "signal-early"})  # in one run
 
 Cell = tuple[str, str, str]  # op, path, way with its number: a point of the coverage
 
 
-def following(saga: Saga[Any, Any], trial: Trial) -> Iterator[Scenario]:
-    """The scenarios with one fault more than a trial's."""
-    scenario = trial.scenario
-    begin = 0
-    if scenario.faults:
-        last = scenario.faults[-1]
-        if not last.row.goes_on:
+class Plan:
+    """What follows from what, for one definition.
+
+    Parameters:
+        graph: its structure.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._known: dict[tuple[int, str, int], list[tuple[str, int]]] = {}
+        self.possible = frozenset(self._possible())
+
+    def following(self, trial: Trial) -> Iterator[Scenario]:
+        """The scenarios with one fault more than a trial's."""
+        for fault, _ in self.turnings(trial):
+            if not trial.scenario.faults or fault.row.last:
+                yield trial.scenario.then(fault)
+
+    def turnings(self, trial: Trial) -> Iterator[tuple[Fault, Cell]]:
+        """The faults that may come behind those of a trial, and the point of the coverage that each is."""
+        faults = trial.scenario.faults
+        if faults and not faults[-1].row.goes_on:
             return
-        begin = 1 + next(
-            (
-                number
-                for number, each in enumerate(trial.places)
-                if (each.op, each.path, each.call) == (last.op, last.path, last.call)
-            ),
-            len(trial.places),
-        )
-    used = {fault.way for fault in scenario.faults}
-    for place in trial.places[begin:]:
-        if place.free and place.call <= CALLS_MAX:
-            for fault in _faults(saga.graph, place):
-                if (not used or fault.row.last) and not (fault.way in _ONCE and fault.way in used):
-                    yield scenario.then(fault)
+        used = {fault.way for fault in faults} & _ONCE
+        for place in _behind(trial):
+            for fault in self._faults(place):
+                if fault.way not in used:
+                    yield fault, self.cell(fault)
+
+    def seen(self, trial: Trial) -> set[Cell]:
+        """What may go wrong at the places that a trial came by, calls of doubles included."""
+        return {
+            self.cell(fault)
+            for place in trial.places
+            if place.free and place.call <= CALLS_MAX
+            for fault in self._faults(place)
+        }
+
+    def cell(self, fault: Fault) -> Cell:
+        """The point of the coverage that a fault is: items of an each are one."""
+        at = f"@{fault.at}" if fault.row.within else ""
+        return fault.op, split(fault.path)[0], f"{fault.way}{at}"
+
+    def _faults(self, place: Place) -> list[Fault]:
+        doubles = min(place.doubles, DOUBLE_CALLS_MAX)
+        key = (place.node, place.op, doubles)
+        if key not in self._known:
+            ways = _ways(self._graph, self._graph.nodes[place.node], place.op)
+            self._known[key] = [(way.name, at) for way in ways for at in _numbers(way, doubles)]
+        return [Fault(place.op, place.path, place.call, way, at) for way, at in self._known[key]]
+
+    def _possible(self) -> Iterator[Cell]:
+        """What may go wrong whatever the functions do: the calls of doubles are counted when they are seen."""
+        for node in self._graph.nodes:
+            for op in _ops(node):
+                for way in _ways(self._graph, node, op):
+                    if not way.within:
+                        yield op, node.path, way.name
 
 
-def _faults(graph: Graph, place: Place) -> Iterator[Fault]:
-    node = graph.nodes[place.node]
-    for way in _ways(graph, node, place.op):
-        for at in _numbers(way, min(place.doubles, DOUBLE_CALLS_MAX)):
-            yield Fault(place.op, place.path, place.call, way.name, at)
+def _behind(trial: Trial) -> Iterator[Place]:
+    """The places of a trial that come after its last fault, and at which something may go wrong."""
+    faults = trial.scenario.faults
+    last = (faults[-1].op, faults[-1].path, faults[-1].call) if faults else None
+    behind = last is None
+    for place in trial.places:
+        if behind and place.free and place.call <= CALLS_MAX:
+            yield place
+        behind = behind or (place.op, place.path, place.call) == last
 
 
 def _numbers(way: Way, doubles: int) -> range:
@@ -89,36 +128,6 @@ def _beside_others(graph: Graph, node: Node) -> bool:
         if node.kind in (Kind.PARALLEL, Kind.EACH):
             return True
     return False
-
-
-# --- what is counted -----------------------------------------------------------------------------------
-
-
-def possible(graph: Graph) -> set[Cell]:
-    """What may go wrong in a definition, whatever its functions do: the calls of doubles are counted when seen."""
-    return {
-        (op, node.path, way.name)
-        for node in graph.nodes
-        for op in _ops(node)
-        for way in _ways(graph, node, op)
-        if not way.within
-    }
-
-
-def seen(graph: Graph, trial: Trial) -> set[Cell]:
-    """What may go wrong at the places that a trial came by, calls of doubles included."""
-    return {
-        cell(graph, place.node, fault)
-        for place in trial.places
-        if place.free and place.call <= CALLS_MAX
-        for fault in _faults(graph, place)
-    }
-
-
-def cell(graph: Graph, node: int, fault: Fault) -> Cell:
-    """The point of the coverage that a fault is: items of an each are one."""
-    at = f"@{fault.at}" if fault.row.within else ""
-    return fault.op, graph.nodes[node].path, f"{fault.way}{at}"
 
 
 def _ops(node: Node) -> Iterator[str]:

@@ -18,7 +18,7 @@ import asyncio
 import contextlib
 import contextvars
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from random import Random
@@ -44,7 +44,7 @@ from .case import Case
 from .doubles import Taps
 from .running import Point
 from .scenario import Scenario
-from .staging import Stage
+from .staging import Stage, Staged
 from .store import SandboxDatabase, SandboxStore
 from .ways import ACTION, COMPENSATION, SLEEP, WAIT
 
@@ -91,31 +91,58 @@ class Ran:
     history: list[HistoryEntry] = field(default_factory=list)
 
 
-class Sandbox:
-    """The world of one run.
+class Props:
+    """What the runs of one saga have in common, and by which none sees another: it is only costly to make.
 
     Parameters:
         saga: the definition.
         case: what it runs with.
-        scenario: what it goes through.
+
+    Attributes:
         taps: taps the doubles.
         threads: where plain functions run.
+    """
+
+    def __init__(self, saga: Saga[Any, Any], case: Case) -> None:
+        self.saga = saga
+        self.case = case
+        self.taps = Taps()
+        self.threads = ThreadPoolExecutor(thread_name_prefix="amends-step")
+        self._idle: list[Staged] = []
+
+    @contextlib.contextmanager
+    def staged(self) -> Iterator[Staged]:
+        """A definition behind a stage, for one run."""
+        staged = self._idle.pop() if self._idle else Staged(self.saga)
+        try:
+            yield staged
+        finally:
+            self._idle.append(staged)
+
+
+class Sandbox:
+    """The world of one run.
+
+    Parameters:
+        props: the saga and its case.
+        staged: the definition, whose functions are called by way of a stage.
+        scenario: what it goes through.
         doubles: those of another run, which this one shares; None makes them anew.
         seed: decides ids: 0, and another for a run beside it.
         beside: when another saga runs besides, of which no fault of the scenario speaks.
+        told: whether its history is wanted.
     """
 
     def __init__(
         self,
-        saga: Saga[Any, Any],
-        case: Case,
+        props: Props,
+        staged: Staged,
         scenario: Scenario,
-        taps: Taps,
-        threads: ThreadPoolExecutor,
         *,
         doubles: list[object] | None = None,
         seed: int = 0,
         beside: Literal["", "first", "last"] = "",
+        told: bool = False,
     ) -> None:
         rng = Random(seed)  # noqa: S311 -- it repeats a run
         self.loop = VirtualLoop(rng)
@@ -123,16 +150,15 @@ class Sandbox:
         self.leader: Machine | None = None
         self.chance = _CHANCE
         self.ran = Ran(scenario)
-        self._saga = saga
-        self._case = case
-        self._taps = taps
-        self._threads = threads
+        self._props = props
+        self._saga = staged.saga
+        self._case = case = props.case
         self._beside = beside
+        self._told = told
         self._clock = SimulatedClock(self.loop, rng)
         self._monitor = Monitor(cast("World", self))
-        self._stage = Stage(self, scenario, case.error, threads)
-        self._staged = self._stage.staged(saga)
-        self._monitor.sagas[saga.name, saga.version] = self._staged
+        self._stage = staged.stage = Stage(self, scenario, case.error, props.threads)
+        self._monitor.sagas[self._saga.name, self._saga.version] = self._saga
         self._orchestrator: Orchestrator | None = None
         self._saga_id = ""
         self._news: asyncio.Future[None] | None = None
@@ -143,7 +169,7 @@ class Sandbox:
         ran.before = case.state_of(ran.doubles, ran.given) if doubles is None else None
         if doubles is None:
             for double in ran.doubles:
-                taps.on(double)
+                props.taps.on(double)
         self._store = self._store_for(ran.doubles)
 
     def _store_for(self, doubles: Sequence[object]) -> SandboxStore:
@@ -173,6 +199,8 @@ class Sandbox:
             ran.unending = self._waits_for()
         finally:
             ran.came = [str(fault) for fault in self._stage.came]
+            # What dead processes left behind was never heard of; nobody is to be warned of it.
+            self.loop.set_exception_handler(lambda *_: None)
             self.loop.end()
         return ran
 
@@ -205,7 +233,7 @@ class Sandbox:
     def _boot(self) -> None:
         self.leader = machine = Machine(f"worker-{self.loop.time():.3f}")
         self._orchestrator = Orchestrator(
-            self._store, sagas=[self._staged], resources=self.ran.doubles, clock=self._clock, **ALONE
+            self._store, sagas=[self._saga], resources=self.ran.doubles, clock=self._clock, **ALONE
         )
         self.loop.on(machine, self._open(machine, self._orchestrator))
 
@@ -216,7 +244,7 @@ class Sandbox:
                 self._signal_waits()
                 return
             handle = await orchestrator.start(
-                self._staged, self.ran.given, correlation=self._case.correlation, key="verified"
+                self._saga, self.ran.given, correlation=self._case.correlation, key="verified"
             )
             self._saga_id = handle.id
         except AmendsError as error:
@@ -243,8 +271,10 @@ class Sandbox:
         if ran.unending:
             return
         assert orchestrator is not None
-        ran.view = await orchestrator.get(self._saga_id)
-        ran.history = await orchestrator.history(self._saga_id)
+        if self._told or self._case.invariants:
+            ran.view = await orchestrator.get(self._saga_id)
+        if self._told:
+            ran.history = await orchestrator.history(self._saga_id)
         ran.after = self._case.state_of(ran.doubles, ran.given)
 
     # --- what the store tells ----------------------------------------------------------------------------
@@ -357,14 +387,14 @@ class Sandbox:
     def run_another(self) -> None:
         """Another saga runs on the same doubles; this one's loop stands still meanwhile."""
         inputs = len(self._case.inputs)
-        other = Sandbox(
-            self._saga, self._case, Scenario(inputs if inputs > 1 and self.ran.scenario.input == 1 else 1),
-            self._taps, self._threads, doubles=self.ran.doubles, seed=len(self.ran.others) + 1,
-        )  # fmt: skip
+        number = inputs if inputs > 1 and self.ran.scenario.input == 1 else 1
         mine = asyncio._get_running_loop()  # None in the thread of a plain function
         asyncio._set_running_loop(None)
         try:
-            self.ran.others.append(contextvars.Context().run(other.run))
+            with self._props.staged() as staged:
+                seed = len(self.ran.others) + 1
+                other = Sandbox(self._props, staged, Scenario(number), doubles=self.ran.doubles, seed=seed)
+                self.ran.others.append(contextvars.Context().run(other.run))
         finally:
             asyncio._set_running_loop(mine)
 

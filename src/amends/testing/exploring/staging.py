@@ -69,6 +69,48 @@ class World(Protocol):
         """A call begins."""
 
 
+class Staged:
+    """The same definition, its actions, compensations and probes called by way of a stage.
+
+    Attributes:
+        saga: the definition.
+        stage: the stage of the moment; a definition is made once, and each run has its own stage.
+    """
+
+    def __init__(self, saga: Saga[Any, Any]) -> None:
+        self.saga = copy.copy(saga)
+        self.saga.bindings = tuple(self._bound(binding) for binding in saga.bindings)
+        self.stage: Stage | None = None
+
+    def _bound(self, binding: Binding) -> Binding:
+        return replace(
+            binding,
+            action=self._behind(ACTION, binding.action),
+            compensation=self._behind(COMPENSATION, binding.compensation),
+            probe=self._behind(PROBE, binding.probe),
+        )
+
+    def _behind(self, op: str, call: Call | None) -> Call | None:
+        if call is None:
+            return None
+        context = Argument(_CONTEXT, Source.CONTEXT, by_keyword=True)
+        if call.connection is not None:
+
+            @functools.wraps(call.function)
+            def at_once(*args: Any, **kwargs: Any) -> Any:
+                assert self.stage is not None, "a run has a stage"
+                return self.stage.perform_now(op, call, kwargs.pop(_CONTEXT), args, kwargs)
+
+            return replace(call, function=at_once, wired=(*call.wired, context))
+
+        @functools.wraps(call.function)
+        async def performed(*args: Any, **kwargs: Any) -> Any:
+            assert self.stage is not None, "a run has a stage"
+            return await self.stage.perform(op, call, kwargs.pop(_CONTEXT), args, kwargs)
+
+        return replace(call, function=performed, is_async=True, wired=(*call.wired, context))
+
+
 class Stage:
     """Where the functions of one run are called.
 
@@ -101,40 +143,6 @@ class Stage:
         self._errors: list[BaseException] = []  # kept, so that no other one gets the id of one that is gone
         self._later: list[Callable[[], Any]] = []
 
-    # --- the definition behind the stage --------------------------------------------------------------
-
-    def staged(self, saga: Saga[Any, Any]) -> Saga[Any, Any]:
-        """The same definition; its actions, compensations and probes are called by way of the stage."""
-        own = copy.copy(saga)
-        own.bindings = tuple(self._bound(binding) for binding in saga.bindings)
-        return own
-
-    def _bound(self, binding: Binding) -> Binding:
-        return replace(
-            binding,
-            action=self._behind(ACTION, binding.action),
-            compensation=self._behind(COMPENSATION, binding.compensation),
-            probe=self._behind(PROBE, binding.probe),
-        )
-
-    def _behind(self, op: str, call: Call | None) -> Call | None:
-        if call is None:
-            return None
-        context = Argument(_CONTEXT, Source.CONTEXT, by_keyword=True)
-        if call.connection is not None:
-
-            @functools.wraps(call.function)
-            def at_once(*args: Any, **kwargs: Any) -> Any:
-                return self._perform_now(op, call, kwargs.pop(_CONTEXT), args, kwargs)
-
-            return replace(call, function=at_once, wired=(*call.wired, context))
-
-        @functools.wraps(call.function)
-        async def performed(*args: Any, **kwargs: Any) -> Any:
-            return await self._perform(op, call, kwargs.pop(_CONTEXT), args, kwargs)
-
-        return replace(call, function=performed, is_async=True, wired=(*call.wired, context))
-
     # --- a call --------------------------------------------------------------------------------------
 
     def run_another(self) -> None:
@@ -158,7 +166,8 @@ class Stage:
             self.came.append(fault)
         return fault
 
-    async def _perform(self, op: str, call: Call, context: Context, args: Any, kwargs: Any) -> Any:
+    async def perform(self, op: str, call: Call, context: Context, args: Any, kwargs: Any) -> Any:
+        """Call a function, its call going the way that the scenario has for it."""
         point, fault = self._meets(op, context)
         self._raise_if_held(point)
         running = Running(self, point, fault)
@@ -203,7 +212,7 @@ class Stage:
                 await asyncio.sleep(self.world.past_deadline_s())
         return value
 
-    def _perform_now(self, op: str, call: Call, context: Context, args: Any, kwargs: Any) -> Any:
+    def perform_now(self, op: str, call: Call, context: Context, args: Any, kwargs: Any) -> Any:
         """An atomic function: inside the transaction of its own frame, where it leaves all or nothing."""
         point, fault = self._meets(op, context)
         self._raise_if_held(point)
