@@ -26,6 +26,16 @@ The demo, AM253x
     AM2531  a package that the shop needs is missing
 Checking, AM254x
     AM2540  there is no rule of that id
+Verifying, AM257x (those up to AM2575 are of `testing/exploring`)
+    AM2570  a case has no input, or holds what cannot be used
+    AM2571  a text is no scenario, or one of another case
+    AM2572  atomic steps, and the case makes no connection
+    AM2573  a depth that cannot be
+    AM2574  what is to be resumed is another exploration, or cannot be read or written
+    AM2575  a regression file is about something else, or cannot be read or written
+    AM2576  a number of processes or seconds that cannot be
+    AM2577  a target names no saga, or not one; or no case
+    AM2578  a scenario's faults do not come about
 Looking, AM255x
     AM2550  an option is no length of time
     AM2551  a bundle cannot be read

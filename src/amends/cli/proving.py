@@ -1,4 +1,4 @@
-"""The grammar of the commands that look for an author's mistakes: check, diff.
+"""The grammar of the commands that look for an author's mistakes: check, verify, diff.
 
 Rules of this file: those of `app`.
 """
@@ -59,6 +59,46 @@ def check(
     return check_sagas(
         common, targets, form=form, severity=severity, fail_on=fail_on, baseline=baseline, write=write_baseline
     )
+
+
+@app.command(group=PROVE)
+def verify(
+    target: str,
+    /,
+    *,
+    case: Annotated[str, Parameter(show_default=False)] = "",
+    depth: int = 2,
+    max_seconds: Annotated[float | None, Parameter(show_default=False)] = None,
+    jobs: int = 0,
+    resume: Annotated[Path | None, Parameter(show_default=False)] = None,
+    write: Annotated[Path | None, Parameter(show_default=False)] = None,
+    scenario: Annotated[str, Parameter(show_default=False)] = "",
+    real_seconds: float = 10,
+    common: Common = COMMON,
+) -> int:
+    """Run a saga's own functions through everything that can go wrong, with doubles and in virtual time.
+
+    Every action, compensation and probe fails in every way; the process dies at every point; requests arrive late, or
+    twice; deadline, cancel and another saga come in between. What is found is told by its shortest scenario.
+    Exit 0 when nothing is found, 1 when something is, 2 when saga or case cannot be used.
+
+    Parameters:
+        target: module:saga, or path/to/file.py:saga.
+        case: module:case, an `amends.testing.Case`; the only one in the saga's module when left out.
+        depth: How many faults one run has at most.
+        max_seconds: Stop after so long; what is left is counted.
+        jobs: How many processes; 0 for one per CPU, when it takes longer than some seconds.
+        resume: A file in which what is left is kept, and from which it goes on.
+        write: A pytest file, to which a test is added for each failure.
+        scenario: Run only this one, as a failure names it, and show the saga's timeline.
+        real_seconds: How long one run may take of real time, before it counts as standing still.
+    """
+    from .verifying import Wanted, replay_target, verify_target
+
+    if scenario:
+        return replay_target(target, case, scenario, real_seconds=real_seconds)
+    wanted = Wanted(depth, max_seconds, jobs, resume, write, real_seconds)
+    return verify_target(target, case, wanted, form="text" if common.output == "table" else "json")
 
 
 @app.command(group=PROVE)

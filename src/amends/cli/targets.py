@@ -72,6 +72,18 @@ def load_targets(targets: Sequence[str]) -> Loaded:
     return Loaded(tuple(sagas.values()), tuple(found))
 
 
+def object_of(target: str) -> tuple[ModuleType, Any]:
+    """The module that a target names, and the object in it; the module itself when none is named.
+
+    Raises:
+        UsageError: as `load_targets`, but for the sagas.
+    """
+    look_around()
+    name, path = _parted(target)
+    module = _module(target, name)
+    return module, object_in(target, module, path) if path else module
+
+
 def _files_below(target: str) -> list[str]:
     """The files of a directory that call `Saga`; any other target as it is."""
     directory = Path(target)

@@ -21,7 +21,7 @@ from .case import Case
 from .findings import Failure, Verified
 from .judging import Wrong
 from .lab import Lab, Trial
-from .planning import Cell, Plan
+from .planning import Cell, Plan, cell_of
 from .scenario import Scenario, parse
 
 _FORMAT = 1
@@ -49,7 +49,7 @@ class Exploration:
         self.runs = 0
         self.failures: dict[tuple[str, str, str], Failure] = {}
         self._waiting = deque(Scenario(number) for number in range(1, len(case.inputs) + 1))
-        self._taken = 0
+        self._taken: deque[Scenario] = deque()  # and not noted yet
         self._plan = Plan(saga.graph)
         self._planned: set[Cell] = set()
         self._tried: set[Cell] = set()
@@ -58,27 +58,23 @@ class Exploration:
     @property
     def left(self) -> int:
         """How many scenarios are known and not run."""
-        return len(self._waiting) + self._taken
+        return len(self._waiting) + len(self._taken)
 
     def take(self, most: int) -> list[Scenario]:
         """The next scenarios to try, of one depth; none when none is known, which may be until trials are noted."""
         taken: list[Scenario] = []
         while self._waiting and len(taken) < most:
             taken.append(self._waiting.popleft())
-        self._taken += len(taken)
+        self._taken.extend(taken)
         return taken
 
     def note(self, trial: Trial) -> list[Wrong]:
         """Note what became of a scenario; what is wrong with it and was not known."""
         self.runs += 1
-        self._taken -= 1
+        assert self._taken.popleft() == trial.scenario, "trials are noted in the order in which they were taken"
         scenario = trial.scenario
         self._seen |= self._plan.seen(trial)
-        came = set(trial.came)
-        reached = {(place.op, place.path, place.call): place.doubles for place in trial.places}
-        for fault in scenario.faults:
-            if str(fault) in came or 0 < fault.at <= reached.get((fault.op, fault.path, fault.call), 0):
-                self._tried.add(self._plan.cell(fault))
+        self._tried |= {cell_of(fault) for fault in scenario.faults if trial.met(fault)}
         if trial.wrong:  # what comes behind it would only show the same again
             return [wrong for wrong in trial.wrong if self._is_new(wrong, scenario)]
         self._plan_behind(trial)
@@ -97,13 +93,7 @@ class Exploration:
 
     def add(self, wrong: Wrong, trial: Trial) -> None:
         """Keep a failure, by the scenario of this trial."""
-        scenario = trial.scenario
-        rule = wrong.rule or (scenario.faults[-1].row.rule if scenario.faults else "")
-        failure = Failure(
-            wrong.check, wrong.step, wrong.what, rule, str(scenario),
-            tuple(fault.said for fault in scenario.faults), trial.timeline,
-        )  # fmt: skip
-        self.failures.setdefault(self._key(wrong, scenario), failure)
+        self.failures.setdefault(self._key(wrong, trial.scenario), failure_of(wrong, trial))
 
     @staticmethod
     def _key(wrong: Wrong, scenario: Scenario) -> tuple[str, str, str]:
@@ -158,7 +148,7 @@ class Exploration:
         return {
             "format": _FORMAT, "saga": self.saga.name, "version": self.saga.version,
             "fingerprint": self.saga.fingerprint, "inputs": len(self.case.inputs), "depth": self.depth,
-            "runs": self.runs, "waiting": [str(each) for each in self._waiting],
+            "runs": self.runs, "waiting": [str(each) for each in (*self._taken, *self._waiting)],
             "tried": sorted(self._tried), "seen": sorted(self._seen), "planned": sorted(self._planned),
             "failures": [failure.record() for failure in self.failures.values()],
         }  # fmt: skip
@@ -189,9 +179,17 @@ class Exploration:
             self.failures[self._key(wrong, scenario)] = failure
 
 
+def failure_of(wrong: Wrong, trial: Trial) -> Failure:
+    """One thing that is wrong with a trial, with its story."""
+    faults = trial.scenario.faults
+    rule = wrong.rule or (faults[-1].row.rule if faults else "")
+    story = tuple(fault.said for fault in faults)
+    return Failure(wrong.check, wrong.step, wrong.what, rule, str(trial.scenario), story, trial.timeline)
+
+
 def shortest(lab: Lab, trial: Trial, wrong: Wrong) -> tuple[Trial, Wrong]:
     """The same failure with as few faults as can be, each of them as early as can be."""
-    smaller = True
+    smaller = wrong.check != "case"  # what ends its process would end this one
     while smaller:
         smaller = False
         for scenario in _smaller(trial.scenario):

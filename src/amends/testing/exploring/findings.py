@@ -92,14 +92,22 @@ class Verified:
             "failures": [failure.record() for failure in self.failures], "notes": list(self.notes),
         }  # fmt: skip
 
-    def lines(self, *, timelines: bool = True) -> Iterator[str]:
+    def lines(self) -> Iterator[str]:
         """It as text."""
+        yield from self.failure_lines()
+        yield from self.counted()
+
+    def failure_lines(self) -> Iterator[str]:
+        """What was found, as text."""
         for failure in self.failures[:SHOWN_MAX]:
-            yield from failure_lines(failure, timeline=timelines)
+            yield from failure_lines(failure)
             yield ""
         if len(self.failures) > SHOWN_MAX:
             yield f"and {len(self.failures) - SHOWN_MAX} more"
             yield ""
+
+    def counted(self) -> Iterator[str]:
+        """How much was explored, as text."""
         yield self.summary
         yield from (f"  not reached: {each}" for each in self.unreached)
         yield from (f"  note: {each}" for each in self.notes)

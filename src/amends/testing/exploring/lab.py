@@ -16,7 +16,8 @@ from .case import Case
 from .judging import Reference, Wrong, judge, recorders_in, reference_of
 from .running import Point
 from .sandbox import Props, Ran, Sandbox
-from .scenario import Scenario
+from .scenario import Fault, Scenario
+from .watchdog import REAL_S, TakesRealTime, watched
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,13 @@ class Trial:
     wrong: tuple[Wrong, ...]
     timeline: tuple[str, ...]
 
+    def met(self, fault: Fault) -> bool:
+        """Whether a fault of its scenario came about."""
+        if not fault.at:
+            return str(fault) in self.came
+        call = (fault.op, fault.path, fault.call)
+        return any((each.op, each.path, each.call) == call and each.doubles >= fault.at for each in self.places)
+
 
 class Lab:
     """Tries scenarios.
@@ -65,17 +73,16 @@ class Lab:
     Parameters:
         saga: the definition.
         case: what it is verified with.
-
-    Raises:
-        UsageError: AM2572, the saga asks for what this cannot give.
+        real_s: how long one run may take, in seconds of real time.
     """
 
-    def __init__(self, saga: Saga[Any, Any], case: Case) -> None:
+    def __init__(self, saga: Saga[Any, Any], case: Case, *, real_s: float = REAL_S) -> None:
         self.saga = saga
         self.case = case
         self.untapped: set[str] = set()
         self.recorders = False
         self._props = Props(saga, case)
+        self.real_s = real_s
         self._references: dict[int, Reference | None] = {}
 
     def look(self) -> None:
@@ -88,14 +95,28 @@ class Lab:
         self.recorders = bool(recorders_in(doubles))
         self.untapped = {type(each).__name__ for each in doubles if not self._props.taps.on(each)}
 
-    def trial(self, scenario: Scenario) -> Trial:
+    def trial(self, scenario: Scenario, *, told: bool = False) -> Trial:
         """Run a scenario, and judge it.
+
+        Parameters:
+            told: whether the timeline is wanted, also where nothing is wrong.
 
         Raises:
             UsageError: AM2570, AM2571, the case or the scenario cannot be.
         """
         if not 1 <= scenario.input <= len(self.case.inputs):
             raise UsageError(f"scenario {str(scenario)!r}: the case has {len(self.case.inputs)} inputs", code="AM2571")
+        try:
+            with watched(self.real_s):
+                return self._tried(scenario, told=told)
+        except TakesRealTime as late:
+            where = f", at {late.where}" if late.where else ""
+            what = f"one run takes more than {self.real_s:g} s of real time{where}: does something really wait there?"
+        except SystemExit as error:
+            what = f"it ends the process: SystemExit({error.code!r})"
+        return Trial(scenario, (), (), "", (Wrong("case", "", what),), ())
+
+    def _tried(self, scenario: Scenario, *, told: bool) -> Trial:
         reference = self._reference(scenario.input) if scenario.faults else None
         ran = self._run(scenario)
         if not scenario.faults:
@@ -106,7 +127,7 @@ class Lab:
         status = str(ran.state.status) if ran.state is not None and not ran.unending else ""
         return Trial(
             scenario, tuple(_places(ran)), tuple(ran.came), status, tuple(wrong),
-            tuple(_timeline(self._run(scenario, told=True))) if wrong else (),
+            tuple(_timeline(self._run(scenario, told=True))) if wrong or told else (),
         )  # fmt: skip
 
     def _run(self, scenario: Scenario, beside: Literal["", "first", "last"] = "", *, told: bool = False) -> Ran:

@@ -34,7 +34,7 @@ class Plan:
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        self._known: dict[tuple[int, str, int], list[tuple[str, int]]] = {}
+        self._known: dict[tuple[int, str, int], list[tuple[str, int, Cell]]] = {}
         self.possible = frozenset(self._possible())
 
     def following(self, trial: Trial) -> Iterator[Scenario]:
@@ -50,31 +50,27 @@ class Plan:
             return
         used = {fault.way for fault in faults} & _ONCE
         for place in _behind(trial):
-            for fault in self._faults(place):
-                if fault.way not in used:
-                    yield fault, self.cell(fault)
+            for way, at, cell in self._ways_at(place):
+                if way not in used:
+                    yield Fault(place.op, place.path, place.call, way, at), cell
 
     def seen(self, trial: Trial) -> set[Cell]:
         """What may go wrong at the places that a trial came by, calls of doubles included."""
-        return {
-            self.cell(fault)
-            for place in trial.places
-            if place.free and place.call <= CALLS_MAX
-            for fault in self._faults(place)
-        }
+        places = [place for place in trial.places if place.free and place.call <= CALLS_MAX]
+        return {cell for place in places for _, _, cell in self._ways_at(place)}
 
-    def cell(self, fault: Fault) -> Cell:
-        """The point of the coverage that a fault is: items of an each are one."""
-        at = f"@{fault.at}" if fault.row.within else ""
-        return fault.op, split(fault.path)[0], f"{fault.way}{at}"
-
-    def _faults(self, place: Place) -> list[Fault]:
+    def _ways_at(self, place: Place) -> list[tuple[str, int, Cell]]:
+        """The ways that a place can go, each with its number and its point."""
         doubles = min(place.doubles, DOUBLE_CALLS_MAX)
         key = (place.node, place.op, doubles)
         if key not in self._known:
-            ways = _ways(self._graph, self._graph.nodes[place.node], place.op)
-            self._known[key] = [(way.name, at) for way in ways for at in _numbers(way, doubles)]
-        return [Fault(place.op, place.path, place.call, way, at) for way, at in self._known[key]]
+            node = self._graph.nodes[place.node]
+            self._known[key] = [
+                (way.name, at, cell_of(Fault(place.op, node.path, 1, way.name, at)))
+                for way in _ways(self._graph, node, place.op)
+                for at in _numbers(way, doubles)
+            ]
+        return self._known[key]
 
     def _possible(self) -> Iterator[Cell]:
         """What may go wrong whatever the functions do: the calls of doubles are counted when they are seen."""
@@ -83,6 +79,12 @@ class Plan:
                 for way in _ways(self._graph, node, op):
                     if not way.within:
                         yield op, node.path, way.name
+
+
+def cell_of(fault: Fault) -> Cell:
+    """The point of the coverage that a fault is: items of an each are one, and calls of one function."""
+    at = f"@{fault.at}" if fault.row.within else ""
+    return fault.op, split(fault.path)[0], f"{fault.way}{at}"
 
 
 def _behind(trial: Trial) -> Iterator[Place]:

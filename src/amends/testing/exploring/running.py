@@ -15,7 +15,8 @@ from ..recorder import TAKEN_BY
 from .doubles import CALLING
 from .scenario import Fault
 
-_HERE = Path(__file__).parents[2]
+THREAD = "amends-step"  # the name of those in which plain functions run
+_HERE = f"{Path(__file__).parents[2]}/"
 
 
 class Faulty(Protocol):
@@ -127,6 +128,11 @@ def _frames(error: BaseException) -> Iterator[str]:
     traceback = error.__traceback__
     while traceback is not None:
         code = traceback.tb_frame.f_code
-        if _HERE not in Path(code.co_filename).parents:
+        if not is_ours(code.co_filename):
             yield f"{code.co_filename}:{traceback.tb_lineno}"
         traceback = traceback.tb_next
+
+
+def is_ours(file: str) -> bool:
+    """Whether a file is one of this package, and so none of the author's."""
+    return file.startswith(_HERE)

@@ -19,7 +19,6 @@ import contextlib
 import contextvars
 import sqlite3
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -100,14 +99,12 @@ class Props:
 
     Attributes:
         taps: taps the doubles.
-        threads: where plain functions run.
     """
 
     def __init__(self, saga: Saga[Any, Any], case: Case) -> None:
         self.saga = saga
         self.case = case
         self.taps = Taps()
-        self.threads = ThreadPoolExecutor(thread_name_prefix="amends-step")
         self._idle: list[Staged] = []
 
     @contextlib.contextmanager
@@ -157,7 +154,7 @@ class Sandbox:
         self._told = told
         self._clock = SimulatedClock(self.loop, rng)
         self._monitor = Monitor(cast("World", self))
-        self._stage = staged.stage = Stage(self, scenario, case.error, props.threads)
+        self._stage = staged.stage = Stage(self, scenario, case.error)
         self._monitor.sagas[self._saga.name, self._saga.version] = self._saga
         self._orchestrator: Orchestrator | None = None
         self._saga_id = ""

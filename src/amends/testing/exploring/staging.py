@@ -21,9 +21,9 @@ import asyncio
 import contextvars
 import copy
 import functools
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, NoReturn, Protocol
@@ -32,26 +32,27 @@ from ...core.calls import Argument, Binding, Call, Source
 from ...core.context import Context
 from ...core.definition import Saga
 from ...errors import NotSent, Rejected
-from .running import Point, Running, entered, told
+from ..virtual import VirtualLoop
+from .running import THREAD, Point, Running, entered, told
 from .scenario import Fault, Scenario
 from .ways import ACTION, COMPENSATION, PROBE
-
-_CONTEXT = "amends_context"  # the argument by which the stage learns whose call it is
-_HELD_MAX = 60  # calls that fail alike before the world is well again: what is retried for ever goes on then
-_SLOW_S = 2.0
-_AGAIN = ("late", "delivered-again")
 
 
 class Death(BaseException):
     """The process is dead: what cannot be left standing in the middle of a line is unwound by this."""
 
 
+_CONTEXT = "amends_context"  # the argument by which the stage learns whose call it is
+_HELD_MAX = 60  # calls that fail alike before the world is well again: what is retried for ever goes on then
+_SLOW_S = 2.0
+_NO_ERRORS = (Rejected, NotSent, asyncio.CancelledError, Death, GeneratorExit, KeyboardInterrupt, SystemExit)
+_AGAIN = ("late", "delivered-again")
+
+
 class World(Protocol):
     """What the stage asks of the world around it."""
 
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """Whose time it is."""
+    loop: VirtualLoop
 
     def die(self) -> None:
         """The process that calls is dead from here on."""
@@ -118,7 +119,6 @@ class Stage:
         world: what is around.
         scenario: which calls go which way.
         error: makes what a call raises when its answer is lost.
-        threads: where plain functions run.
 
     Attributes:
         points: the calls that were made, in their order.
@@ -126,16 +126,13 @@ class Stage:
         dies_at: the (op, path) at whose recorded outcome the process dies.
     """
 
-    def __init__(
-        self, world: World, scenario: Scenario, error: Callable[[], Exception], threads: ThreadPoolExecutor
-    ) -> None:
+    def __init__(self, world: World, scenario: Scenario, error: Callable[[], Exception]) -> None:
         self.world = world
         self.points: list[Point] = []
         self.came: list[Fault] = []
         self.dies_at: tuple[str, str] | None = None
         self._faults = {(fault.op, fault.path, fault.call): fault for fault in scenario.faults}
         self._error = error
-        self._threads = threads
         self._counts: Counter[tuple[str, str]] = Counter()
         self._held: dict[tuple[str, str], Callable[[], Exception]] = {}
         self._held_calls = 0
@@ -247,24 +244,49 @@ class Stage:
                 if call.is_async:
                     value = await call.function(*args, **kwargs)
                 else:
-                    context = contextvars.copy_context()
-                    loop = asyncio.get_running_loop()
-                    value = await loop.run_in_executor(
-                        self._threads, functools.partial(context.run, call.function, *args, **kwargs)
-                    )
+                    value = await self._in_thread(functools.partial(call.function, *args, **kwargs))
         except Death:
             await self.dies()
         point.complete = True
         return value
+
+    async def _in_thread(self, function: Callable[[], Any]) -> Any:
+        """Call a plain function in a thread of its own, which keeps nobody waiting who gave it up."""
+        loop = self.world.loop
+        answer: asyncio.Future[Any] = loop.create_future()
+        context = contextvars.copy_context()
+
+        def settle(value: Any, error: BaseException | None) -> None:
+            loop.thread_ended()
+            if answer.done():
+                return
+            if error is None:
+                answer.set_result(value)
+            else:
+                answer.set_exception(error)
+
+        def run() -> None:
+            try:
+                value = context.run(function)
+            except StopIteration as error:  # no future holds one
+                loop.call_soon_threadsafe(settle, None, RuntimeError(f"the function raised {error!r}"))
+            except BaseException as error:
+                loop.call_soon_threadsafe(settle, None, error)
+            else:
+                loop.call_soon_threadsafe(settle, value, None)
+
+        loop.thread_begins()
+        threading.Thread(target=run, name=THREAD, daemon=True).start()
+        return await answer
 
     @contextmanager
     def _noting(self, point: Point) -> Iterator[None]:
         """Around a function: what it raises by itself is noted."""
         try:
             yield
-        except (Rejected, NotSent):
+        except _NO_ERRORS:
             raise
-        except Exception as error:
+        except BaseException as error:
             if not self.was_given(error):
                 point.own_error = told(error)
             raise
@@ -341,7 +363,9 @@ class Stage:
         for deliver in later:
             try:
                 await deliver()
-            except Exception:  # noqa: S112 -- a refusal, say: nobody waits for it
+            except (asyncio.CancelledError, KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException:  # noqa: S112 -- a refusal, say: nobody waits for it
                 continue
 
 

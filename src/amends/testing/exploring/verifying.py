@@ -17,14 +17,16 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ...core.definition import Saga
+from ...errors import UsageError
 from ...policies.durations import Duration, milliseconds
 from .case import Case
-from .exploration import Exploration, shortest
+from .exploration import Exploration, failure_of, shortest
 from .findings import Failure, Verified, failure_lines
 from .lab import Lab, Trial
 from .scenario import parse
 
-_AT_A_TIME = 16
+AT_A_TIME = 16
+GONE = "AM2578"
 Tell = Callable[[Exploration], None]
 
 
@@ -67,15 +69,28 @@ def replay(saga: Saga[Any, Any], case: Case, scenario: str) -> None:
         UsageError: it is no scenario.
     """
     __tracebackhide__ = True
+    try:
+        failures, _ = replayed(Lab(saga, case), scenario)
+    except UsageError as error:
+        if error.code != GONE:
+            raise
+        raise AssertionError(f"{error.message}; if that is as it should be, take the test away") from None
+    if failures:
+        raise AssertionError("\n".join(line for failure in failures for line in failure_lines(failure)))
+
+
+def replayed(lab: Lab, scenario: str) -> tuple[list[Failure], tuple[str, ...]]:
+    """What is wrong with a scenario's run, and the saga's timeline.
+
+    Raises:
+        UsageError: it is no scenario; AM2578, it does not come about.
+    """
     wanted = parse(scenario)
-    trial = Lab(saga, case).trial(wanted)
-    gone = [str(fault) for fault in wanted.faults if not _came(trial, fault)]
-    if gone:
-        raise AssertionError(
-            f"{saga.name}: {gone[0]} does not come about any more; if that is as it should be, take the test away"
-        )
-    if trial.wrong:
-        raise AssertionError("\n".join(_told(trial)))
+    trial = lab.trial(wanted, told=True)
+    gone = [str(fault) for fault in wanted.faults if not trial.met(fault)]
+    if gone and not any(wrong.check == "case" for wrong in trial.wrong):
+        raise UsageError(f"{lab.saga.name}: {gone[0]} does not come about", code=GONE)
+    return [failure_of(wrong, trial) for wrong in trial.wrong], trial.timeline
 
 
 def explore(exploration: Exploration, lab: Lab, *, until: float | None = None, tell: Tell = lambda _: None) -> Verified:
@@ -90,7 +105,7 @@ def explore(exploration: Exploration, lab: Lab, *, until: float | None = None, t
     """
     lab.look()
     while until is None or time.monotonic() < until:
-        scenarios = exploration.take(_AT_A_TIME)
+        scenarios = exploration.take(AT_A_TIME)
         if not scenarios:
             break
         note(exploration, lab, map(lab.trial, scenarios))
@@ -104,23 +119,3 @@ def note(exploration: Exploration, lab: Lab, trials: Iterable[Trial]) -> None:
         for wrong in exploration.note(trial):
             short, same = shortest(lab, trial, wrong)
             exploration.add(same, short)
-
-
-def _came(trial: Trial, fault: Any) -> bool:
-    if not fault.at:
-        return str(fault) in trial.came
-    return any(
-        (place.op, place.path, place.call) == (fault.op, fault.path, fault.call) and place.doubles >= fault.at
-        for place in trial.places
-    )
-
-
-def _told(trial: Trial) -> list[str]:
-    lines: list[str] = []
-    for wrong in trial.wrong:
-        failure = Failure(
-            wrong.check, wrong.step, wrong.what, wrong.rule, str(trial.scenario),
-            tuple(fault.said for fault in trial.scenario.faults), trial.timeline,
-        )  # fmt: skip
-        lines += failure_lines(failure)
-    return lines
