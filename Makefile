@@ -53,6 +53,9 @@ bench: $(READY) ## Sagas per second beside a bare group-commit loop, an item of 
 sim: $(READY) ## The runtime on virtual time with faults, SEEDS=2000 of them
 	@$(BIN)/python -m tests.sim.run --seeds $(SEEDS) $(ARGS)
 
+mistakes: $(READY) ## The table of mistakes: what `amends check` and `amends verify` find of each
+	@$(BIN)/python -m tools.reference.mistakes
+
 format: $(READY) ## Format, and mend what ruff can mend
 	@$(BIN)/ruff check --fix-only .
 	@$(BIN)/ruff format .

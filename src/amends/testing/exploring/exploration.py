@@ -100,16 +100,17 @@ class Exploration:
         """What is one mistake: the same check, of the same step, by ways that the same rule is about."""
         if wrong.rule or wrong.check in _ONE_IS_ENOUGH:
             return wrong.check, wrong.step, wrong.rule
-        last = scenario.faults[-1] if scenario.faults else None
-        return wrong.check, wrong.step or (last.path if last else ""), last.row.rule if last else ""
+        last = scenario.faults[-1].path if scenario.faults else ""
+        return wrong.check, wrong.step or last, rule_of(scenario)
 
     def _is_new(self, wrong: Wrong, scenario: Scenario) -> bool:
-        check, step, rule = key = self._key(wrong, scenario)
+        check, step, _ = key = self._key(wrong, scenario)
         if key in self.failures:
             return False
         # A way that no rule is about, or a call of a double, shows nothing new of a step of which the same is known.
         within = any(fault.row.within and fault.way != "other" for fault in scenario.faults[-1:])
-        return bool(rule and not within) or not any((check, step) == known[:2] for known in self.failures)
+        told = scenario.faults and scenario.faults[-1].row.rule
+        return bool(told and not within) or not any((check, step) == known[:2] for known in self.failures)
 
     def verified(self, lab: Lab) -> Verified:
         """What it came to, so far."""
@@ -179,10 +180,17 @@ class Exploration:
             self.failures[self._key(wrong, scenario)] = failure
 
 
+def rule_of(scenario: Scenario) -> str:
+    """What a failure by a scenario is about: a fault within a function says most, then the last one with a rule."""
+    within = [each.row.rule for each in scenario.faults if each.row.within]
+    rules = [rule for rule in within or [each.row.rule for each in scenario.faults] if rule]
+    return rules[-1] if rules else ""
+
+
 def failure_of(wrong: Wrong, trial: Trial) -> Failure:
     """One thing that is wrong with a trial, with its story."""
     faults = trial.scenario.faults
-    rule = wrong.rule or (faults[-1].row.rule if faults else "")
+    rule = wrong.rule or rule_of(trial.scenario)
     story = tuple(fault.said for fault in faults)
     return Failure(wrong.check, wrong.step, wrong.what, rule, str(trial.scenario), story, trial.timeline)
 

@@ -31,6 +31,7 @@ _STAYS = {
     "no_compensation": ("it has no compensation", "SG005"),
     "result_missing": ("its compensation cannot take None for the result that was lost", "SG009"),
 }
+_PROVEN = frozenset({StepStatus.REJECTED, StepStatus.FAILED})  # that nothing took effect
 _GOOD = frozenset({StepStatus.SUCCEEDED})
 
 
@@ -115,9 +116,14 @@ def _ends(ran: Ran) -> Iterator[Wrong]:
     if state is None or state.status is not SagaStatus.REQUIRES_MANUAL:
         return
     for index, slot in enumerate(state.slots):
-        if slot is None or slot.status is not StepStatus.OWED:
+        if slot is None or slot.status not in (StepStatus.OWED, StepStatus.PARKED):
             continue
         path = state.path_of(index)
+        if slot.status is StepStatus.PARKED:
+            why = "after the pivot, where there is no way back" if state.committed else "for good"
+            said = f": {slot.error}" if slot.error else ""
+            yield Wrong("ends", path, f"{path} is parked {why}, and asking again does not help{said}", "SG001")
+            continue
         if slot.reason in _STAYS:
             if _took_effect(ran, path):
                 why, rule = _STAYS[slot.reason]
@@ -145,8 +151,7 @@ def _recorded(ran: Ran, recorders: list[Recorder]) -> Iterator[Wrong]:
     for recorder in recorders:
         effects = [each for each in recorder.effects.values() if id(each.taken_by) in mine]
         yield from _twice(effects)
-        if state.status is SagaStatus.COMPENSATED:
-            yield from _standing(state, effects)
+        yield from _standing(state, effects)
 
 
 def _twice(effects: list[Effect]) -> Iterator[Wrong]:
@@ -162,15 +167,24 @@ def _twice(effects: list[Effect]) -> Iterator[Wrong]:
 
 
 def _standing(state: SagaState, effects: list[Effect]) -> Iterator[Wrong]:
+    """Effects that are there and should not be: of a saga that is compensated, or of a step that is made good."""
+    compensated = state.status is SagaStatus.COMPENSATED
     for effect in effects:
         point: Point = effect.taken_by
         index = state.find(point.path)
         if point.op != ACTION or not effect.stands or index < 0:
             continue
-        node = state.nodes[index]
-        disposable = node.best_effort and not node.compensation
-        if node.kind is Kind.STEP and not (node.follow_up or node.read_only or disposable):
-            yield Wrong("all or nothing", point.path, f"the saga is compensated, and what {point.path} did stands")
+        node, status, path = state.nodes[index], state.status_of(index), point.path
+        disposable = node.follow_up or node.read_only or (node.best_effort and not node.compensation)
+        if node.kind is not Kind.STEP or disposable:
+            continue
+        if status in _PROVEN:
+            what = f"what {path} did stands, and its outcome says that nothing took effect"
+            yield Wrong("all or nothing", path, what, "SG029")
+        elif compensated:
+            yield Wrong("all or nothing", path, f"the saga is compensated, and what {path} did stands")
+        elif status is StepStatus.COMPENSATED:
+            yield Wrong("all or nothing", path, f"{path} is undone, and what it did stands")
 
 
 # --- what the author says ---------------------------------------------------------------------------------

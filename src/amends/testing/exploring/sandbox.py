@@ -276,10 +276,10 @@ class Sandbox:
 
     # --- what the store tells ----------------------------------------------------------------------------
 
-    def landed(self, rows: Sequence[FrameRow]) -> None:
+    def landed(self, rows: Sequence[FrameRow], decided: bool) -> None:
         """Frames are durable: they are checked, and what waits for them happens."""
         for row in rows:
-            self._monitor.row(row, "", handing_over=False)
+            self._monitor.row(row, "", handing_over=not decided)
             watched = self._monitor.watched[row.saga_id]
             self.ran.state = watched.state
             self._saga_id = row.saga_id

@@ -16,7 +16,7 @@ from ...stores.memory import MemoryStore
 from ..simulation.loop import this_machine
 from .staging import Death
 
-Tell = Callable[[Sequence[FrameRow]], None]
+Tell = Callable[[Sequence[FrameRow], bool], None]  # frames, and whether each was decided to its end
 
 
 class SandboxStore(MemoryStore):
@@ -25,12 +25,13 @@ class SandboxStore(MemoryStore):
     def __init__(self, tell: Tell) -> None:
         super().__init__()
         self._tell = tell
+        self._decided = True
 
     async def commit(self, lease: Lease, batch: Batch) -> dict[str, str]:
         await _alive()
         before = len(self._log)
         taken = await super().commit(lease, batch)
-        self._tell([row for row in self._log[before:] if row is not None])
+        self._tell([row for row in self._log[before:] if row is not None], self._decided)
         await _alive()  # it may die of what has landed, and then nobody is told
         return taken
 
@@ -38,7 +39,7 @@ class SandboxStore(MemoryStore):
         await _alive()
         before = len(self._log)
         holder = await super().start(frame, key)
-        self._tell([row for row in self._log[before:] if row is not None])
+        self._tell([row for row in self._log[before:] if row is not None], self._decided)
         return holder
 
     def let_go(self) -> None:
@@ -71,7 +72,11 @@ class SandboxDatabase(SandboxStore):
             connection.rollback()
             return await self.commit(lease, batch), error
         connection.commit()
-        return await self.commit(lease, dataclasses.replace(batch, frames=[*batch.frames, frame])), None
+        self._decided = False  # an atomic function's frame is its success; what follows is decided afterwards
+        try:
+            return await self.commit(lease, dataclasses.replace(batch, frames=[*batch.frames, frame])), None
+        finally:
+            self._decided = True
 
 
 async def _alive() -> None:

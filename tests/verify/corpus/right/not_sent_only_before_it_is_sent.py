@@ -1,0 +1,21 @@
+"""NotSent is raised only where nothing was sent."""
+
+from participants import Bank, Courier, Order, Receipt, recorded, ship
+
+from amends import Context, NotSent, Saga, step
+
+
+@step
+async def pay(order: Order, bank: Bank, ctx: Context) -> Receipt:
+    if not order.id:
+        raise NotSent("no id to send")
+    return await bank.charge(ctx.idempotency_key)
+
+
+@pay.compensation
+async def refund(bank: Bank, ctx: Context) -> None:
+    await bank.refund(ctx.action_key)
+
+
+sell = Saga("sell", pay, ship, input=Order, resources=[Bank, Courier])
+case = recorded()

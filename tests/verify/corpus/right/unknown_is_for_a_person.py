@@ -1,0 +1,19 @@
+"""An unknown outcome is parked, and a person decides."""
+
+from participants import Bank, Courier, Order, Receipt, recorded, ship
+
+from amends import Context, Saga, step
+
+
+@step(on_unknown="park")
+async def pay(order: Order, bank: Bank, ctx: Context) -> Receipt:
+    return await bank.charge(ctx.idempotency_key)
+
+
+@pay.compensation
+async def refund(bank: Bank, ctx: Context) -> None:
+    await bank.refund(ctx.action_key)
+
+
+sell = Saga("sell", pay, ship, input=Order, resources=[Bank, Courier])
+case = recorded()

@@ -1,0 +1,20 @@
+# expect: ends SG009
+"""The compensation takes the receipt, which may be lost."""
+
+from participants import Bank, Courier, Order, Receipt, recorded, ship
+
+from amends import Context, Saga, step
+
+
+@step
+async def pay(order: Order, bank: Bank, ctx: Context) -> Receipt:
+    return await bank.charge(ctx.idempotency_key)
+
+
+@pay.compensation
+async def refund(receipt: Receipt, bank: Bank, ctx: Context) -> None:
+    await bank.refund(ctx.action_key)
+
+
+sell = Saga("sell", pay, ship, input=Order, resources=[Bank, Courier])
+case = recorded()

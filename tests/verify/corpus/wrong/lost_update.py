@@ -1,0 +1,18 @@
+# expect: state SG018
+"""Between reading and writing, another saga writes."""
+
+from participants import Courier, Notes, Order, Shelf, counted, ship
+
+from amends import Context, Saga, step
+
+
+@step(read_only=True)
+async def reserve(order: Order, shelf: Shelf, notes: Notes, ctx: Context) -> None:
+    if await notes.get(ctx.action_key) is None:
+        free = await shelf.look()
+        await shelf.set(free - len(order.skus))
+        await notes.put(ctx.action_key, "taken")
+
+
+sell = Saga("sell", reserve, ship, input=Order, resources=[Shelf, Courier, Notes])
+case = counted()
