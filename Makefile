@@ -6,7 +6,7 @@ READY := $(VENV)/.installed
 SEEDS ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint formatted types layers sizes documents bench sim format docs docs-serve clean
+.PHONY: help setup demo test check lint formatted types layers sizes documents bench sim mistakes format docs docs-serve clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12

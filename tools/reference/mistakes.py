@@ -23,9 +23,9 @@ CORPUS = TESTS / "lint" / "corpus"
 RUN = TESTS / "verify" / "corpus"
 INTRODUCTION = """\
 Two corpora hold small sagas, each with exactly one mistake of a kind that is found in real code, and correct ones.
-Those of the first call real clients, and `amends check` reads them. Those of the second have doubles and a case, so that
-`amends verify` can run them as well. Tests check that each mistake is found by its rule, and that nothing is reported of
-the correct ones.
+Those of the first call real clients, and `amends check` reads them. Those of the second have doubles and a case, so
+that `amends verify` can run them as well. Tests check that each mistake is found by its rule, and that nothing is
+reported of the correct ones.
 """
 
 

@@ -13,6 +13,7 @@ Rules of this file: it runs nothing. It can be written down at any moment, and t
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from typing import Any
 
 from ...core.definition import Saga
@@ -107,10 +108,12 @@ class Exploration:
         check, step, _ = key = self._key(wrong, scenario)
         if key in self.failures:
             return False
-        # A way that no rule is about, or a call of a double, shows nothing new of a step of which the same is known.
+        alike = {known[2] for known in self.failures if known[:2] == (check, step)}
+        if "" in alike:  # it is so however the saga turns back: whatever else leads there shows nothing new
+            return False
         within = any(fault.row.within and fault.way != "other" for fault in scenario.faults[-1:])
         told = scenario.faults and scenario.faults[-1].row.rule
-        return bool(told and not within) or not any((check, step) == known[:2] for known in self.failures)
+        return bool(told and not within) or not alike
 
     def verified(self, lab: Lab) -> Verified:
         """What it came to, so far."""
@@ -210,6 +213,15 @@ def shortest(lab: Lab, trial: Trial, wrong: Wrong) -> tuple[Trial, Wrong]:
 
 
 def _smaller(scenario: Scenario) -> list[Scenario]:
-    faults = scenario.faults
-    fewer = [Scenario(scenario.input, faults[:each] + faults[each + 1 :]) for each in range(len(faults))]
-    return fewer if len(faults) > 1 else []
+    """It without one of its faults: what was a second call for that fault's sake is a first one then."""
+    smaller = []
+    for number, gone in enumerate(scenario.faults):
+        rest = scenario.faults[:number] + scenario.faults[number + 1 :]
+        earlier = tuple(
+            replace(each, call=each.call - 1)
+            if each.call > 1 and (each.op, each.path) == (gone.op, gone.path)
+            else each
+            for each in rest
+        )
+        smaller += [Scenario(scenario.input, faults) for faults in dict.fromkeys([rest, earlier]) if faults]
+    return smaller

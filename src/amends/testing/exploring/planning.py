@@ -22,6 +22,8 @@ DOUBLE_CALLS_MAX = 24  # of one call of a function: of those beyond, none goes w
 CALLS_MAX = 3  # of one op and path: of those beyond, none goes wrong
 _ONCE = frozenset({"cancelled", "deadline", "deadline-before", "other", "signal-early"})  # in one run
 
+_PLAIN = frozenset({"refused", "cancelled", "no-signal"})  # the saga turns back, and nothing is unknown
+
 Cell = tuple[str, str, str]  # op, path, way with its number: a point of the coverage
 
 
@@ -38,10 +40,11 @@ class Plan:
         self.possible = frozenset(self._possible())
 
     def following(self, trial: Trial) -> Iterator[Scenario]:
-        """The scenarios with one fault more than a trial's."""
-        for fault, _ in self.turnings(trial):
-            if not trial.scenario.faults or fault.row.last:
-                yield trial.scenario.then(fault)
+        """The scenarios with one fault more than a trial's; of the first, the plainest before all others."""
+        faults = [fault for fault, _ in self.turnings(trial) if not trial.scenario.faults or fault.row.last]
+        if not trial.scenario.faults:
+            faults.sort(key=lambda fault: fault.way not in _PLAIN)
+        yield from map(trial.scenario.then, faults)
 
     def turnings(self, trial: Trial) -> Iterator[tuple[Fault, Cell]]:
         """The faults that may come behind those of a trial, and the point of the coverage that each is."""
