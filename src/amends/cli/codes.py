@@ -36,6 +36,9 @@ Verifying, AM257x (those up to AM2575 are of `testing/exploring`)
     AM2576  a number of processes or seconds that cannot be
     AM2577  a target names no saga, or not one; or no case
     AM2578  a scenario's faults do not come about
+The testing kit, AM258x
+    AM2580  a participant's address is asked for before it is started
+    AM2581  no strategy makes a type, or a field is not there
 Looking, AM255x
     AM2550  an option is no length of time
     AM2551  a bundle cannot be read

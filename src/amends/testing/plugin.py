@@ -1,4 +1,4 @@
-"""The pytest plugin: the fixture `orchestrator`.
+"""The pytest plugin: the fixtures `orchestrator` and `participant`.
 
 Rules of this file: pytest loads it wherever Amends is installed, so it imports nothing but pytest; what a fixture
 needs is imported when a test asks for it.
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from .participant import Participant
     from .virtual import Orchestrators
 
 
@@ -29,3 +30,15 @@ def orchestrator() -> Iterator[Orchestrators]:
         yield orchestrators
     finally:
         orchestrators.close()
+
+
+@pytest.fixture
+def participant() -> Iterator[Participant]:
+    """An HTTP participant on loopback, which misbehaves as it is told.
+
+    participant.next_calls("charge_card", apply_then_500())
+    """
+    from .participant import Participant
+
+    with Participant() as running:
+        yield running
