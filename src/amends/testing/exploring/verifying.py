@@ -26,7 +26,6 @@ from .lab import Lab, Trial
 from .scenario import parse
 
 AT_A_TIME = 16
-GONE = "AM2578"
 Tell = Callable[[Exploration], None]
 
 
@@ -73,7 +72,7 @@ def replay(saga: Saga[Any, Any], case: Case, scenario: str, *, whole: bool = Tru
     try:
         failures, _ = replayed(Lab(saga, case), scenario, whole=whole)
     except UsageError as error:
-        if error.code != GONE:
+        if error.code != "AM2578":
             raise
         raise AssertionError(f"{error.message}; if that is as it should be, take the test away") from None
     if failures:
@@ -90,7 +89,7 @@ def replayed(lab: Lab, scenario: str, *, whole: bool = True) -> tuple[list[Failu
     trial = lab.trial(wanted, told=True)
     gone = [str(fault) for fault in wanted.faults if not trial.met(fault)]
     if gone and whole and not any(wrong.check == "case" for wrong in trial.wrong):
-        raise UsageError(f"{lab.saga.name}: {gone[0]} does not come about", code=GONE)
+        raise UsageError(f"{lab.saga.name}: {gone[0]} does not come about", code="AM2578")
     return [failure_of(wrong, trial) for wrong in trial.wrong], trial.timeline
 
 
