@@ -49,6 +49,8 @@ bench: $(READY) ## Sagas per second beside a bare group-commit loop, an item of 
 	@$(BIN)/python bench/each.py
 	@$(BIN)/python bench/import_time.py
 	@$(BIN)/python bench/cli_help.py
+	@$(BIN)/python bench/check.py
+	@$(BIN)/python bench/verify.py
 
 sim: $(READY) ## The runtime on virtual time with faults, SEEDS=2000 of them
 	@$(BIN)/python -m tests.sim.run --seeds $(SEEDS) $(ARGS)

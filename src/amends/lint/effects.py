@@ -61,7 +61,7 @@ def varying_definition(subject: Subject) -> Iterator[Hit]:
         return
     call, scope = found
     file = subject.saga.place[0]
-    names = _imports(subject, file)
+    names = subject.files.imports(file)
     given = [*call.args, *(each.value for each in call.keywords if each.arg not in {"deadline", "resources"})]
     for expression in given:
         for node, varies in _varying(expression, scope, names, _FOLLOWED):
@@ -127,28 +127,14 @@ def _bound(
 def _definition(subject: Subject) -> tuple[ast.Call, list[ast.stmt]] | None:
     """The call of `Saga`, and the statements of the function or module around it."""
     file, line = subject.saga.place
-    nodes = subject.files.nodes(file)
-    found = [
-        each for each in nodes if isinstance(each, ast.Call) and each.lineno == line and _last(each.func) == "Saga"
-    ]
+    files = subject.files
+    found = [each for each in files.of_kind(file, ast.Call) if each.lineno == line and _last(each.func) == "Saga"]
     if len(found) != 1:
         return None
-    around = [
-        each for each in nodes if isinstance(each, ast.FunctionDef) and each.lineno <= line <= (each.end_lineno or 0)
-    ]
-    scope = around[-1] if around else nodes[0]  # the nodes come outermost first
+    around = [each for each in files.of_kind(file, ast.FunctionDef) if each.lineno <= line <= (each.end_lineno or 0)]
+    scope = around[-1] if around else files.tree(file)  # the nodes come outermost first
     assert isinstance(scope, (ast.FunctionDef, ast.Module))
     return found[0], scope.body
-
-
-def _imports(subject: Subject, file: str) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for node in subject.files.nodes(file):
-        if isinstance(node, ast.Import):
-            found |= {each.asname or each.name: each.name for each in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            found |= {each.asname or each.name: f"{node.module}.{each.name}" for each in node.names}
-    return found
 
 
 def _full_name(node: ast.AST, names: dict[str, str]) -> str:

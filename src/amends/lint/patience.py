@@ -127,8 +127,9 @@ def _longer_than_its_timeout(act: Act, function: Function) -> Iterator[Hit]:
         if length is None and blocks(name) and not source.is_async:
             length = next((each.value for each in call.keywords if each.arg == "timeout"), None)
         seconds = length.value if isinstance(length, ast.Constant) else None
-        certain = source.runs_itself(call) and not any(isinstance(each, ast.If) for each in source.around(call))
-        if isinstance(seconds, (int, float)) and seconds * 1000 >= limit and certain:
+        if not isinstance(seconds, (int, float)) or seconds * 1000 < limit:
+            continue
+        if source.runs_itself(call) and not any(isinstance(each, ast.If) for each in source.around(call)):
             spent = f"{told(int(seconds * 1000))} in {ast.unparse(call.func)}"
             yield Hit(
                 source.at(call),

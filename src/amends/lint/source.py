@@ -28,10 +28,12 @@ from types import (
     MethodType,
     ModuleType,
 )
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from ..core.functions import innermost
 from .findings import Place
+
+N = TypeVar("N", bound=ast.AST)
 
 Routine: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _CALLED = (FunctionType, BuiltinFunctionType, MethodType, ClassMethodDescriptorType, MethodDescriptorType)
@@ -46,7 +48,10 @@ class Files:
         self._routines: dict[str, dict[int, list[Routine]]] = {}
         self._trees: dict[str, ast.Module | None] = {}
         self._nodes: dict[str, list[ast.AST]] = {}
-        self.sources: dict[tuple[object, ...], Source] = {}  # by function, and what its parameters take
+        self._by_kind: dict[str, dict[type, list[Any]]] = {}
+        self._imports: dict[str, dict[str, str]] = {}
+        self.sources: dict[tuple[object, ...], Source] = {}  # by a callable's id, and what its parameters take
+        self.kept: list[object] = []  # those callables: no other one may get the id of one that is gone
 
     def lines(self, file: str) -> list[str]:
         """Its lines; none when it cannot be read."""
@@ -70,6 +75,26 @@ class Files:
             tree = self.tree(file)
             self._nodes[file] = list(ast.walk(tree)) if tree else []
         return self._nodes[file]
+
+    def of_kind(self, file: str, kind: type[N]) -> list[N]:
+        """Every node of exactly this kind, outermost first."""
+        if file not in self._by_kind:
+            grouped: dict[type, list[Any]] = {}
+            for node in self.nodes(file):
+                grouped.setdefault(type(node), []).append(node)
+            self._by_kind[file] = grouped
+        return self._by_kind[file].get(kind, [])
+
+    def imports(self, file: str) -> dict[str, str]:
+        """What each imported name stands for, in full."""
+        if file not in self._imports:
+            found: dict[str, str] = {}
+            for node in self.of_kind(file, ast.Import):
+                found |= {each.asname or each.name: each.name for each in node.names}
+            for whole in self.of_kind(file, ast.ImportFrom):
+                found |= {each.asname or each.name: f"{whole.module}.{each.name}" for each in whole.names}
+            self._imports[file] = found
+        return self._imports[file]
 
     def routine(self, code: CodeType) -> Routine | None:
         """The node that a code object was compiled from."""
@@ -301,15 +326,22 @@ class Source:
 
 def source_of(files: Files, call: Callable[..., Any], types: dict[str, type]) -> Source:
     """The source of a callable."""
+    key = (id(call), *types.items())
+    if key not in files.sources:
+        files.sources[key] = _source_of(files, call, types)
+        files.kept.append(call)
+    return files.sources[key]
+
+
+def _source_of(files: Files, call: Callable[..., Any], types: dict[str, type]) -> Source:
     function = inspect.unwrap(innermost(call))
     function = getattr(function, "__func__", function)
     if not isinstance(function, FunctionType):
         return Source(files, None, "", 0, None, types)
-    key = (function, *types.items())
-    if key not in files.sources:
-        code = function.__code__
-        files.sources[key] = Source(files, function, code.co_filename, code.co_firstlineno, files.routine(code), types)
-    return files.sources[key]
+    if function is not call:  # one source for a function, however it is wrapped
+        return source_of(files, function, types)
+    code = function.__code__
+    return Source(files, function, code.co_filename, code.co_firstlineno, files.routine(code), types)
 
 
 def function_of(value: Any) -> FunctionType | None:
