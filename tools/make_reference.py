@@ -12,11 +12,11 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))  # run as a script, this file's own directory is all that Python knows
 
-from tools.reference import api, cli, errors, events, mistakes, rules, settings  # noqa: E402 -- after the path
+from tools.reference import api, cli, errors, events, mistakes, rules, settings, ways  # noqa: E402 -- after the path
 
 PAGES = {
     "api": api.page, "cli": cli.page, "errors": errors.page, "events": events.page, "mistakes": mistakes.page,
-    "rules": rules.page, "settings": settings.page,
+    "rules": rules.page, "settings": settings.page, "ways": ways.page,
 }  # fmt: skip
 
 

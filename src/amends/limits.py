@@ -38,5 +38,5 @@ WHY_CAUSES_MAX = 50  # causes of one kind that `why` follows from one link, such
 PRUNE_BATCH = 100  # sagas that one transaction of a pruning removes
 PRUNE_BATCH_MAX = 10_000  # and at most, when it is set
 ROLLBACK_RUNS_MAX = 64  # ways through branches that the rollback table tries, to each point and for each way to fail
-MODEL_STATES_MAX = 50_000  # states of one saga that the model check visits
+MODEL_STATES_MAX = 300_000  # states of one saga that the model check visits
 DIFF_INPUTS_MAX = 1_000  # open sagas of one version whose input `diff` tries to read

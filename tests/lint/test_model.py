@@ -87,7 +87,7 @@ def test_it_walks_branches_items_alternatives_and_waits():
 
 def test_every_outcome_of_an_action_is_walked():
     start = _At(Driver(saga("x", made("a"), made("b"), deadline="1h").graph))
-    assert {at.said for at in _moves(start)} == {
+    assert {at.way.said for at in _moves(start)} == {
         "a succeeds", "a is refused", "a times out after it took effect", "a times out without effect",
         "the process dies after a took effect", "the process dies before a took effect", "the deadline passes",
         "the deadline cuts a after it took effect", "it is cancelled",
@@ -96,16 +96,16 @@ def test_every_outcome_of_an_action_is_walked():
 
 def test_a_retry_comes_also_while_something_else_waits():
     start = _At(Driver(saga("x", parallel(made("a"), wait_for("go", Done)), deadline="1h").graph))
-    (lost,) = [at for at in _moves(start) if at.said == "a times out without effect"]
+    (lost,) = [at for at in _moves(start) if at.told()[-1] == "a times out without effect"]
     assert lost.driver.calls == []
-    assert [len(at.driver.calls) for at in _moves(lost) if not at.said] == [1]
+    assert [len(at.driver.calls) for at in _moves(lost) if not at.way.said] == [1]
 
 
 def test_every_outcome_of_a_compensation_is_walked():
     driver = Driver(saga("x", made("a"), made("b")).graph)
     for answer in (Answer.SUCCEEDS, Answer.REJECTED):
         driver.tell(driver.answer(driver.calls[0], answer))
-    assert {at.said for at in _moves(_At(driver))} == {
+    assert {at.told()[-1] for at in _moves(_At(driver))} == {
         "a is undone", "the compensation of a fails, and is called again", "the compensation of a is refused",
     }  # fmt: skip
 
@@ -158,7 +158,7 @@ def test_two_states_that_are_taken_for_one_go_on_alike(make):
 
 
 def told_by(at):
-    return {(following.said, _signature(following)) for following in _moves(at)}
+    return {(following.way.said, _signature(following)) for following in _moves(at)}
 
 
 def test_a_saga_of_twelve_steps_is_explored_as_a_whole():
@@ -199,3 +199,13 @@ def test_the_mistakes_that_a_graph_shows_are_told():
         if any(explore(definition).stories for definition in load_targets([str(file)]).sagas)
     }
     assert told >= STAYS
+
+
+def test_twelve_steps_are_explored_whole():
+    twelve = [made(f"s{number}") for number in range(12)]
+    in_a_row = explore(saga("row", *twelve, deadline="1h"))
+    assert in_a_row.whole
+    assert in_a_row.stories == ()
+    assert in_a_row.states > 7_000
+    two_at_a_time = explore(saga("pair", parallel(made("a"), made("b")), *(made(f"t{number}") for number in range(10))))
+    assert two_at_a_time.whole

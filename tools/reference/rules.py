@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from amends.cli.targets import load_targets
-from amends.lint import RULES, Finding, Rule, check, line
+from amends.lint import RULES, RULES_BY_RUNNING, Finding, Rule, check, line
 from tools.reference.text import cell, generated
 
 EXAMPLES = Path(__file__).parent.parent.parent / "tests" / "lint" / "rules"
+RUN = EXAMPLES.parent.parent / "verify" / "corpus"
+BY_RUNNING = {"SG013": {"wrong": "late_action_is_let_in", "right": "reservation_with_a_tombstone"}}
 INTRODUCTION = """\
 What [`amends check`](../how-to/check.md) looks for. An **error** is a mistake: the saga will lose, double or strand an
 effect. A **warning** is very likely one. An **info** is a question, or advice, and is shown with `--severity info`.
@@ -27,16 +29,28 @@ A comment silences one place, if it says why: `# amends: ignore[SG005] the reser
 def page() -> str:
     """The whole page."""
     lines = [*generated("Rules", "src/amends/lint and tests/lint/rules"), INTRODUCTION, "| | | |", "|---|---|---|"]
-    lines += [f"| [{rule.id}](#{rule.id.lower()}) | {rule.severity} | {cell(rule.title)} |" for rule in RULES.values()]
+    lines += [
+        f"| [{rule.id}](#{rule.id.lower()}) | {rule.severity} | {cell(rule.title)} |"
+        for rule in (RULES | RULES_BY_RUNNING).values()
+    ]
     lines.append("")
     for rule in RULES.values():
         lines += _one(rule)
+    for rule in RULES_BY_RUNNING.values():
+        lines += [*_told(rule), "Found by [`amends verify`](../how-to/verify.md).", ""]
+        for kind, name in BY_RUNNING[rule.id].items():
+            text = (RUN / kind / f"{name}.py").read_text(encoding="utf-8")
+            lines += [f'```python title="{kind}.py"', text.partition("\n\n")[2].rstrip(), "```", ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _one(rule: Rule) -> Iterator[str]:
+def _told(rule: Rule) -> Iterator[str]:
     yield from (f"## {rule.id}", "", f"**{rule.title[0].upper()}{rule.title[1:]}.** {rule.severity.capitalize()}.", "")
     yield from (rule.why, "", f"To mend it, {rule.mend}.", "")
+
+
+def _one(rule: Rule) -> Iterator[str]:
+    yield from _told(rule)
     for kind in ("wrong", "right"):
         file = EXAMPLES / rule.id / f"{kind}.py"
         yield from (f'```python title="{kind}.py"', file.read_text(encoding="utf-8").rstrip(), "```", "")

@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.text import Text
 
 from ..errors import UsageError
-from ..lint import RULES, Finding, Severity, check, junit, line, record, sarif
+from ..lint import RULES, RULES_BY_RUNNING, Finding, Severity, check, junit, line, record, sarif
 from ..lint.baseline import known, written
 from . import output
 from .exits import FAILED, OK, say
@@ -57,9 +57,10 @@ def check_sagas(
 
 def explain_rule(name: str) -> int:
     """Print what a rule is about."""
-    rule = RULES.get(name.upper())
+    rules = RULES | RULES_BY_RUNNING
+    rule = rules.get(name.upper())
     if rule is None:
-        raise UsageError(f"there is no rule {name}; the rules: {', '.join(RULES)}", code="AM2540")
+        raise UsageError(f"there is no rule {name}; the rules: {', '.join(sorted(rules))}", code="AM2540")
     output.write(
         [
             output.text(f"{rule.id}  {rule.title}", "bold") + output.text(f"  ({rule.severity})"),

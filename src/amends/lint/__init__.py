@@ -27,10 +27,23 @@ Rules of this package: nothing of the author's is called. A rule is certain or s
 
 from __future__ import annotations
 
-from .catalogue import RULES
+from .catalogue import RULES, RULES_BY_RUNNING
 from .checking import check
 from .findings import Finding, Place, Rule, Severity
 from .refused import refused
 from .reports import junit, line, record, sarif
 
-__all__ = ["RULES", "Finding", "Place", "Rule", "Severity", "check", "junit", "line", "record", "refused", "sarif"]
+__all__ = [
+    "RULES",
+    "RULES_BY_RUNNING",
+    "Finding",
+    "Place",
+    "Rule",
+    "Severity",
+    "check",
+    "junit",
+    "line",
+    "record",
+    "refused",
+    "sarif",
+]

@@ -28,7 +28,7 @@ from ..core.decide import Command, Evaluate, decide, next_due
 from ..core.events import Event
 from ..core.fold import fold
 from ..core.graph import Graph, Kind, Node
-from ..core.state import SagaState
+from ..core.state import SagaState, Slot
 from ..core.transitions import CALLING, StepStatus
 
 _S = StepStatus
@@ -197,16 +197,22 @@ _MOVES = CALLING | {_S.WAITING}
 
 def _copy_of(state: SagaState) -> SagaState:
     """A state of its own: `fold` changes the containers, one level down, and replaces everything else."""
-    other = copy.copy(state)
+    other = SagaState.__new__(SagaState)
     for name, value in vars(state).items():
-        if isinstance(value, (dict, set, deque, list)):
-            setattr(other, name, copy.copy(value))
-    other.slots = [copy.copy(slot) for slot in state.slots]
+        setattr(other, name, value.copy() if type(value) in _CONTAINERS else value)
+    other.slots = [None if slot is None else _slot_of(slot) for slot in state.slots]
     other.waits = {name: list(slots) for name, slots in state.waits.items()}
     other.signals = {name: deque(payloads) for name, payloads in state.signals.items()}
     return other
 
 
+def _slot_of(slot: Slot) -> Slot:
+    other = Slot.__new__(Slot)
+    vars(other).update(vars(slot))
+    return other
+
+
+_CONTAINERS = frozenset({dict, set, deque, list})
 # What an answer is to a call of each kind: with what the call gives, and without anything.
 _WITH_A_RESULT: dict[tuple[StepStatus, Answer], Callable[[int, Raw], Event]] = {
     (_S.RUNNING, Answer.SUCCEEDS): ev.ActionSucceeded,

@@ -63,22 +63,29 @@ class Explored:
     whole: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """The last move that led to a state, and those before it: kept without the states, which are large."""
+
+    before: _Way | None
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
 class _At:
-    """One state of saga and world, and how it was reached; `parent` and `said` are its last move."""
+    """One state of saga and world, and how it was reached."""
 
     driver: Driver
     landed: frozenset[int] = frozenset()
     refused: bool = False  # a compensation was, and no other one is
     cancelled: bool = False
-    parent: _At | None = None
-    said: str = ""
+    way: _Way | None = None
 
     def told(self) -> tuple[str, ...]:
-        said, at = [], self
-        while at.parent is not None:
-            said.append(at.said)
-            at = at.parent
+        said, way = [], self.way
+        while way is not None:
+            said.append(way.said)
+            way = way.before
         return tuple(each for each in reversed(said) if each)
 
 
@@ -176,7 +183,7 @@ def _answered(at: _At, slot: int, answer: Answer, said: str, *, landed: bool | N
     driver.tell(driver.answer(slot, answer))
     effects = at.landed if landed is None else at.landed | {slot} if landed else at.landed - {slot}
     values = {"refused": at.refused, "cancelled": at.cancelled} | more
-    return _At(driver, effects, parent=at, said=said, **values)
+    return _At(driver, effects, way=_Way(at.way, said), **values)
 
 
 def _of_an_action(at: _At, slot: int) -> Iterator[_At]:
@@ -223,7 +230,7 @@ def _of_a_compensation(at: _At, slot: int) -> Iterator[_At]:
 def _told(at: _At, said: str, happen: Callable[[Driver], object], landed: frozenset[int] = frozenset()) -> _At:
     driver = at.driver.fork()
     happen(driver)
-    return _At(driver, at.landed | landed, at.refused, at.cancelled, at, said)
+    return _At(driver, at.landed | landed, at.refused, at.cancelled, _Way(at.way, said))
 
 
 def _of_a_wait(at: _At, slot: int) -> Iterator[_At]:
@@ -250,7 +257,7 @@ def _from_outside(at: _At) -> Iterator[_At]:
             driver.cancel()
         except Conflict:
             return
-        yield _At(driver, at.landed, at.refused, True, at, "it is cancelled")
+        yield _At(driver, at.landed, at.refused, True, _Way(at.way, "it is cancelled"))
 
 
 def _deadline(at: _At) -> Iterator[_At]:

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import httpx2
 import pytest
 
-from amends import Context, Saga, step
-from amends.testing import Case, Recorder, replay, verify_saga
+from amends import Context, Rejected, Saga, step
+from amends.testing import Case, Participant, Recorder, replay, verify_saga
 from amends.testing.exploring.exploration import Exploration
 from amends.testing.exploring.lab import Lab
 from amends.testing.exploring.verifying import explore
@@ -245,3 +246,52 @@ def test_a_scenario_that_does_not_come_about_any_more_says_so() -> None:
 def test_two_runs_of_one_scenario_are_alike() -> None:
     saga, case = saga_of(charge_anew, refund), case_of()
     assert [each.record() for each in found(saga, case)] == [each.record() for each in found(saga, case)]
+
+
+class Client:
+    """A client of a real service, as production has it."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    async def send(self, ctx: Context) -> str:
+        async with httpx2.AsyncClient(timeout=5) as client:
+            response = await client.post(self.url, headers=ctx.headers())
+        if response.status_code == 409:
+            raise Rejected("refused")
+        response.raise_for_status()
+        return response.text
+
+
+def by_network(*, only_known: bool) -> Saga[Any, Any]:
+    @step
+    async def pay(order: Order, client: Client, ctx: Context) -> str:
+        return await client.send(ctx)
+
+    @pay.compensation
+    async def refund(pay: str | None, client: Client, ctx: Context) -> None:
+        if pay is not None or not only_known:
+            await client.send(ctx)
+
+    @step(pivot=True)
+    async def ship(order: Order, client: Client, ctx: Context) -> str:
+        return await client.send(ctx)
+
+    return Saga("net", pay, ship, input=Order, resources=[Client])
+
+
+def test_real_services_are_called_over_the_network() -> None:
+    with Participant() as service:
+
+        def anew() -> list[object]:
+            service.recorder.effects.clear()
+            return [Client(service.url), service]
+
+        case = Case(Order("o-1", 3), resources=anew, network=True)
+        verified = verify_saga(by_network(only_known=False), case, depth=1)
+        assert verified.tried == verified.points > 20
+        assert len(service.requests) > 100
+        assert "no other saga ran beside one" in verified.notes[0]
+        assert ("all or nothing", "SG009") in {
+            (each.check, each.rule) for each in found(by_network(only_known=True), case, depth=1)
+        }

@@ -4,6 +4,7 @@
     ways           what may become of one call: a table
     scenario       which calls of a run go which way; has a text
     doubles        tells when a function calls a participant
+    network        where functions run that use real sockets
     running        one call of a function, and its calls of doubles
     staging        calls the functions, each the way that the scenario has for it
     store          its store: tells what lands

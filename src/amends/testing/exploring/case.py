@@ -43,6 +43,8 @@ class Case:
         signals: the payload of each signal that the saga waits for, by name; or a function of the input that returns
             them.
         correlation: as `start` takes it.
+        network: whether the functions use real sockets, to reach test services: they then run on an asyncio loop of
+            their own, in real time, while virtual time stands still.
         error: makes the exception that a call raises when its answer is lost; a ConnectionError when left out. Give
             your client's own, if your functions look at it: `lambda: httpx.ReadTimeout("no answer")`.
 
@@ -56,6 +58,7 @@ class Case:
         resources: Makers = (),
         signals: Signals | None = None,
         correlation: Mapping[str, str] | None = None,
+        network: bool = False,
         error: Callable[[], Exception] | None = None,
     ) -> None:
         if not inputs:
@@ -69,6 +72,7 @@ class Case:
                 )
         self.inputs = inputs
         self.correlation = dict(correlation or {})
+        self.network = network
         self.error = error or (lambda: ConnectionError("no answer"))
         self.invariants: list[Function] = []
         self._makers = resources

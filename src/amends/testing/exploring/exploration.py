@@ -51,7 +51,7 @@ class Exploration:
         self.failures: dict[tuple[str, str, str], Failure] = {}
         self._waiting = deque(Scenario(number) for number in range(1, len(case.inputs) + 1))
         self._taken: deque[Scenario] = deque()  # and not noted yet
-        self._plan = Plan(saga.graph)
+        self._plan = Plan(saga.graph, beside=not case.network)
         self._planned: set[Cell] = set()
         self._tried: set[Cell] = set()
         self._seen: set[Cell] = set()
@@ -139,6 +139,8 @@ class Exploration:
                 "nothing tells whether an effect stands: the case has no invariant, no state, and no Recorder; only "
                 "ends were judged"
             )
+        if self.case.network:
+            notes.append("no other saga ran beside one, for the services are shared by all")
         notes += [
             f"{name} lets nothing look at its calls; nothing went wrong inside the functions that call it"
             for name in sorted(lab.untapped)

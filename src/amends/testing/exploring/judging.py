@@ -147,18 +147,29 @@ def _recorded(ran: Ran, recorders: list[Recorder]) -> Iterator[Wrong]:
     state = ran.state
     if state is None:
         return
-    mine = {id(point) for point in ran.points}
     for recorder in recorders:
-        effects = [each for each in recorder.effects.values() if id(each.taken_by) in mine]
+        effects = [
+            (effect, call) for effect in recorder.effects.values() if (call := _call_of(effect, ran)) is not None
+        ]
         yield from _twice(effects)
         yield from _standing(state, effects)
 
 
-def _twice(effects: list[Effect]) -> Iterator[Wrong]:
+def _call_of(effect: Effect, ran: Ran) -> Point | None:
+    """The call of this run by which an effect came about; None for another run's.
+
+    A participant at the other end of a network does not know whose call it is, and is believed by its key.
+    """
+    if effect.taken_by is not None:
+        return next((point for point in ran.points if point is effect.taken_by), None)
+    calls = [point for point in ran.points if point.op == ACTION and point.path == effect.step]
+    return calls[0] if effect.applied and calls else None
+
+
+def _twice(effects: list[tuple[Effect, Point]]) -> Iterator[Wrong]:
     """Effects of two calls of one function, of which the first had run to its end."""
     first: dict[tuple[str, str], Point] = {}
-    for effect in effects:
-        point: Point = effect.taken_by
+    for _, point in effects:
         earlier = first.setdefault((point.op, point.path), point)
         if earlier is not point and earlier.complete:
             key = "the same call under another key takes effect again"
@@ -166,11 +177,10 @@ def _twice(effects: list[Effect]) -> Iterator[Wrong]:
             yield Wrong("nothing twice", point.path, f"{_call(point)} took effect twice: {key}", rule)
 
 
-def _standing(state: SagaState, effects: list[Effect]) -> Iterator[Wrong]:
+def _standing(state: SagaState, effects: list[tuple[Effect, Point]]) -> Iterator[Wrong]:
     """Effects that are there and should not be: of a saga that is compensated, or of a step that is made good."""
     compensated = state.status is SagaStatus.COMPENSATED
-    for effect in effects:
-        point: Point = effect.taken_by
+    for effect, point in effects:
         index = state.find(point.path)
         if point.op != ACTION or not effect.stands or index < 0:
             continue

@@ -32,10 +32,12 @@ class Plan:
 
     Parameters:
         graph: its structure.
+        beside: whether another saga may run beside one.
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, *, beside: bool = True) -> None:
         self._graph = graph
+        self._beside = beside
         self._known: dict[tuple[int, str, int], list[tuple[str, int, Cell]]] = {}
         self.possible = frozenset(self._possible())
 
@@ -71,6 +73,7 @@ class Plan:
             self._known[key] = [
                 (way.name, at, cell_of(Fault(place.op, node.path, 1, way.name, at)))
                 for way in _ways(self._graph, node, place.op)
+                if self._beside or way.name != "other"
                 for at in _numbers(way, doubles)
             ]
         return self._known[key]

@@ -59,12 +59,20 @@ class Point:
 
 
 class Running:
-    """A call of a function that is under way; told of its calls of doubles."""
+    """A call of a function that is under way; told of its calls of doubles.
 
-    def __init__(self, stage: Faulty, point: Point, fault: Fault | None) -> None:
+    Parameters:
+        stage: has the means.
+        point: the call.
+        fault: what goes wrong with it, None for nothing.
+        at_once: whether a death unwinds the function; else it is left standing where it is.
+    """
+
+    def __init__(self, stage: Faulty, point: Point, fault: Fault | None, *, at_once: bool = False) -> None:
         self.point = point
         self._stage = stage
         self._fault = fault
+        self._at_once = at_once
 
     async def begins(self, name: str) -> int:
         number = self._note(name)
@@ -77,9 +85,9 @@ class Running:
         return number
 
     async def ended(self, number: int) -> None:
-        if self._is("call-crash", number):
+        if self._is("call-crash", number) and not self._at_once:
             await self._stage.dies()
-        self._after(number)
+        self.ended_now(number)
 
     def ended_now(self, number: int) -> None:
         if self._is("call-crash", number):

@@ -41,6 +41,7 @@ from ..simulation.loop import Machine, Stalled
 from ..virtual import ALONE, VirtualLoop
 from .case import Case
 from .doubles import Taps
+from .network import Network
 from .running import Point
 from .scenario import Scenario
 from .staging import Stage, Staged
@@ -99,12 +100,14 @@ class Props:
 
     Attributes:
         taps: taps the doubles.
+        network: where functions run that use real sockets; None for in virtual time.
     """
 
     def __init__(self, saga: Saga[Any, Any], case: Case) -> None:
         self.saga = saga
         self.case = case
         self.taps = Taps()
+        self.network = Network() if case.network else None
         self._idle: list[Staged] = []
 
     @contextlib.contextmanager
@@ -154,7 +157,7 @@ class Sandbox:
         self._told = told
         self._clock = SimulatedClock(self.loop, rng)
         self._monitor = Monitor(cast("World", self))
-        self._stage = staged.stage = Stage(self, scenario, case.error)
+        self._stage = staged.stage = Stage(self, scenario, case.error, props.network)
         self._monitor.sagas[self._saga.name, self._saga.version] = self._saga
         self._orchestrator: Orchestrator | None = None
         self._saga_id = ""

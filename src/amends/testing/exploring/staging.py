@@ -33,6 +33,7 @@ from ...core.context import Context
 from ...core.definition import Saga
 from ...errors import NotSent, Rejected
 from ..virtual import VirtualLoop
+from .network import Network
 from .running import THREAD, Point, Running, entered, told
 from .scenario import Fault, Scenario
 from .ways import ACTION, COMPENSATION, PROBE
@@ -119,6 +120,7 @@ class Stage:
         world: what is around.
         scenario: which calls go which way.
         error: makes what a call raises when its answer is lost.
+        network: where functions run that use real sockets; None for in virtual time.
 
     Attributes:
         points: the calls that were made, in their order.
@@ -126,13 +128,16 @@ class Stage:
         dies_at: the (op, path) at whose recorded outcome the process dies.
     """
 
-    def __init__(self, world: World, scenario: Scenario, error: Callable[[], Exception]) -> None:
+    def __init__(
+        self, world: World, scenario: Scenario, error: Callable[[], Exception], network: Network | None = None
+    ) -> None:
         self.world = world
         self.points: list[Point] = []
         self.came: list[Fault] = []
         self.dies_at: tuple[str, str] | None = None
         self._faults = {(fault.op, fault.path, fault.call): fault for fault in scenario.faults}
         self._error = error
+        self._network = network
         self._counts: Counter[tuple[str, str]] = Counter()
         self._held: dict[tuple[str, str], Callable[[], Exception]] = {}
         self._held_calls = 0
@@ -145,6 +150,9 @@ class Stage:
     def run_another(self) -> None:
         """Another saga runs, from its start to its end."""
         self.world.run_another()
+
+    def _running(self, point: Point, fault: Fault | None) -> Running:
+        return Running(self, point, fault, at_once=self._network is not None)
 
     def _meets(self, op: str, context: Context) -> tuple[Point, Fault | None]:
         """Note that a call begins, and look up the way it goes."""
@@ -167,7 +175,7 @@ class Stage:
         """Call a function, its call going the way that the scenario has for it."""
         point, fault = self._meets(op, context)
         self._raise_if_held(point)
-        running = Running(self, point, fault)
+        running = self._running(point, fault)
         way = fault.way if fault is not None else ""
         again = self._again(op, call, context, args, kwargs) if way in _AGAIN else _nothing
         match way:
@@ -225,14 +233,14 @@ class Stage:
             case "other" if fault is not None and not fault.at:
                 self.world.run_another()
             case "answer-lost" | "crash-after" | "deadline" | "deadline-before":
-                with entered(Running(self, point, fault)):
+                with entered(self._running(point, fault)):
                     call.function(*args, **kwargs)
                 if fault is not None and fault.way == "crash-after":
                     self.dies_now()
                 raise self.error()
             case "crash-recorded":
                 self.dies_at = (op, context.step)
-        with self._noting(point), entered(Running(self, point, fault)):
+        with self._noting(point), entered(self._running(point, fault)):
             value = call.function(*args, **kwargs)
         point.complete = True
         return value
@@ -241,10 +249,13 @@ class Stage:
         point = running.point
         try:
             with self._noting(point), entered(running):
-                if call.is_async:
-                    value = await call.function(*args, **kwargs)
+                function = functools.partial(call.function, *args, **kwargs)
+                if not call.is_async:
+                    value = await self._in_thread(function)
+                elif self._network is None:
+                    value = await function()
                 else:
-                    value = await self._in_thread(functools.partial(call.function, *args, **kwargs))
+                    value = await self._in_thread(functools.partial(self._network.run, function))
         except Death:
             await self.dies()
         point.complete = True
@@ -353,7 +364,7 @@ class Stage:
             self._counts[op, context.step] += 1
             point = Point(op, context.step, self._counts[op, context.step], again=True)
             self.points.append(point)
-            await self._run(Running(self, point, None), call, own_args, own_kwargs)
+            await self._run(self._running(point, None), call, own_args, own_kwargs)
 
         return deliver
 
