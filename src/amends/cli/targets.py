@@ -34,6 +34,7 @@ _RUNS = frozenset({
 _NOT_OURS = frozenset({"__pycache__", "build", "dist", "node_modules", "site-packages", "venv"})
 _CALLS = re.compile(r"\bSaga\(")
 _RUN_METHODS = frozenset({"run_until_complete", "run_forever", "serve_forever"})
+_MAY_RUN = re.compile(rf"\b(?:{'|'.join(name.rpartition('.')[2] for name in (*_RUNS, *_RUN_METHODS))})\s*\(")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,10 @@ def _refuse_what_runs(target: str, name: str) -> None:
 
 def _refuse_calls(target: str, file: Path) -> None:
     try:
-        tree = ast.parse(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
+        if not _MAY_RUN.search(text):  # parsing takes longer than all the rest of a module's check
+            return
+        tree = ast.parse(text)
     except (OSError, ValueError, SyntaxError):  # the same
         return
     for call in _calls_at_the_top(tree.body):

@@ -56,18 +56,27 @@ class Seen:
 def calls_of(source: Source, depth: int = _FOLLOWED) -> list[Seen]:
     """Every call of a function, and those of the author's own functions that it calls."""
     if depth not in source.kept:
-        found = source.kept[depth] = []
+        found: list[Seen] = []
+        source.kept[depth] = found
         for call in source.calls:
             found.append(Seen(source, call, call))
             followed = followed_by(source, call) if depth else None
             found += [
                 Seen(each.source, each.call, call) for each in (calls_of(followed, depth - 1) if followed else ())
             ]
-    return source.kept[depth]
+    kept: list[Seen] = source.kept[depth]
+    return kept
 
 
 def followed_by(source: Source, call: ast.Call) -> Source | None:
     """The author's own function that is called; None when it is none."""
+    if call not in source.kept:
+        source.kept[call] = _followed_by(source, call)
+    followed: Source | None = source.kept[call]
+    return followed
+
+
+def _followed_by(source: Source, call: ast.Call) -> Source | None:
     found = function_of(source.object_of(call.func))
     if source.function is None or found is None:
         return None

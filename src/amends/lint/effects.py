@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeAlias
 
 from .calls import Seen, acts, calls_of, commits_after, reaches_out, seems_to_act, tables_written
 from .findings import Hit, Place, Rule, Severity
-from .source import Source
+from .source import Files, Source, walk
 from .subject import Subject
 from .words import ACTS, words_of
 
@@ -73,11 +74,12 @@ def varying_definition(subject: Subject) -> Iterator[Hit]:
             )
 
 
-def _varying(
-    expression: ast.AST, scope: list[ast.stmt], names: dict[str, str], depth: int
-) -> Iterator[tuple[ast.expr, str]]:
+Bound: TypeAlias = Mapping[str, Sequence[tuple[ast.expr, tuple[ast.expr, ...]]]]
+
+
+def _varying(expression: ast.AST, scope: Bound, names: dict[str, str], depth: int) -> Iterator[tuple[ast.expr, str]]:
     """What an expression depends on that is not the same everywhere, also through names of its scope."""
-    for node in ast.walk(expression):
+    for node in walk(expression):
         match node:
             case ast.Call(func=function) if _varies(_full_name(function, names)):
                 yield node, ast.unparse(node)
@@ -88,7 +90,7 @@ def _varying(
             case ast.comprehension(iter=value) if _is_set(value, scope):
                 yield value, "the order of a set"
             case ast.Name(id=name, ctx=ast.Load()) if depth:
-                for value, conditions in _bound(name, scope):
+                for value, conditions in scope.get(name, ()):
                     for part in (value, *conditions):
                         for _, varies in _varying(part, scope, names, depth - 1):
                             yield node, varies
@@ -99,33 +101,42 @@ def _varies(name: str) -> bool:
     return name in _VARYING or name.partition(".")[0] in {"random", "secrets"}
 
 
-def _is_set(node: ast.expr, scope: list[ast.stmt]) -> bool:
+def _is_set(node: ast.expr, scope: Bound) -> bool:
     if isinstance(node, ast.Name):
-        return any(_is_set(value, []) for value, _ in _bound(node.id, scope))
+        return any(_is_set(value, {}) for value, _ in scope.get(node.id, ()))
     called = node.func if isinstance(node, ast.Call) else None
     return isinstance(node, (ast.Set, ast.SetComp)) or (isinstance(called, ast.Name) and called.id == "set")
 
 
 def _bound(
-    name: str, scope: list[ast.stmt], conditions: tuple[ast.expr, ...] = ()
-) -> Iterator[tuple[ast.expr, tuple[ast.expr, ...]]]:
-    """What a name is bound to, or extended by, in a scope, and under which conditions."""
+    scope: Sequence[ast.stmt], conditions: tuple[ast.expr, ...] = ()
+) -> Iterator[tuple[str, ast.expr, tuple[ast.expr, ...]]]:
+    """The names of a scope: what each is bound to, or extended by, and under which conditions."""
     for statement in scope:
         match statement:
-            case ast.Assign(targets=[ast.Name(id=found)], value=value) if found == name:
-                yield value, conditions
-            case ast.AugAssign(target=ast.Name(id=found), value=value) if found == name:
-                yield value, conditions
-            case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=found)), args=[value, *_])) if (
-                found == name
+            case (
+                ast.Assign(targets=[ast.Name(id=name)], value=value)
+                | ast.AugAssign(target=ast.Name(id=name), value=value)
+                | ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=name)), args=[value, *_]))
             ):
-                yield value, conditions
+                yield name, value, conditions
             case ast.If(test=test, body=body, orelse=orelse):
-                yield from _bound(name, [*body, *orelse], (*conditions, test))
+                yield from _bound([*body, *orelse], (*conditions, test))
 
 
-def _definition(subject: Subject) -> tuple[ast.Call, list[ast.stmt]] | None:
-    """The call of `Saga`, and the statements of the function or module around it."""
+def _scope(files: Files, around: ast.FunctionDef | ast.Module) -> Bound:
+    """The same by name; kept, for a module may hold many sagas."""
+    if around not in files.scopes:
+        found: dict[str, list[tuple[ast.expr, tuple[ast.expr, ...]]]] = {}
+        for name, value, conditions in _bound(around.body):
+            found.setdefault(name, []).append((value, conditions))
+        files.scopes[around] = found
+    bound: Bound = files.scopes[around]
+    return bound
+
+
+def _definition(subject: Subject) -> tuple[ast.Call, Bound] | None:
+    """The call of `Saga`, and what is bound in the function or module around it."""
     file, line = subject.saga.place
     files = subject.files
     found = [each for each in files.of_kind(file, ast.Call) if each.lineno == line and _last(each.func) == "Saga"]
@@ -134,7 +145,7 @@ def _definition(subject: Subject) -> tuple[ast.Call, list[ast.stmt]] | None:
     around = [each for each in files.of_kind(file, ast.FunctionDef) if each.lineno <= line <= (each.end_lineno or 0)]
     scope = around[-1] if around else files.tree(file)  # the nodes come outermost first
     assert isinstance(scope, (ast.FunctionDef, ast.Module))
-    return found[0], scope.body
+    return found[0], _scope(files, scope)
 
 
 def _full_name(node: ast.AST, names: dict[str, str]) -> str:

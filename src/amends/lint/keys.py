@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from .calls import Seen, acts, followed_by
 from .findings import Hit, Rule, Severity
-from .source import Files, Source, function_of, source_of
+from .source import Files, Source, function_of, source_of, walk
 from .subject import Function, Subject
 from .words import GIVES, MONEY, words_of
 
@@ -54,7 +54,7 @@ def _is_the_key(function: Function, name: str, value: ast.expr) -> bool:
     """Whether that is what tells repetitions: a request id beside a key of the Context may be for tracing."""
     if _is_header(name) or not function.has_key:
         return True
-    return any(isinstance(node, ast.Name) and node.id == function.context for node in ast.walk(value))
+    return any(isinstance(node, ast.Name) and node.id == function.context for node in walk(value))
 
 
 def unstable(function: Function, value: ast.expr) -> str:
@@ -99,7 +99,7 @@ def is_key(name: str) -> bool:
 
 
 def _unstable(source: Source, value: ast.expr, context: str, depth: int, seen: frozenset[str]) -> str:
-    for node in ast.walk(value):
+    for node in walk(value):
         match node:
             case ast.Attribute(value=ast.Name(id=name), attr="attempt") if name == context and context:
                 return f"{name}.attempt, the number of the attempt,"
@@ -181,10 +181,10 @@ def _sent_keys(function: Function) -> Iterator[tuple[str, ast.expr, ast.Call]]:
     for call in function.source.calls:
         given = [(each.arg, each.value) for each in call.keywords if each.arg]
         for name, value in (*given, *_by_position(function.source, call)):
-            named = any(isinstance(node, ast.Name) and node.id != function.context for node in ast.walk(value))
-            own = any(isinstance(node, ast.Name) and node.id == function.context for node in ast.walk(value))
-            local = isinstance(value, ast.Name)
-            if _is_header(name) and named and not own and not local:
+            if not _is_header(name) or isinstance(value, ast.Name):  # a local name
+                continue
+            names = {node.id for node in walk(value) if isinstance(node, ast.Name)}
+            if names and function.context not in names:
                 yield name, value, call
 
 
@@ -243,7 +243,7 @@ def _needs_key(source: Source, call: ast.Call) -> bool:
         of_a_client = of_a_client and str(getattr(call.args[0], "value", "POST")).upper() == "POST"
     holder = call.func.value if isinstance(call.func, ast.Attribute) else None
     of_a_resource = holder is not None and source.class_of(holder) is not None and bool(words_of(verb) & MONEY)
-    return (of_a_client or of_a_resource) and not any(_identifies(node) for node in ast.walk(call))
+    return (of_a_client or of_a_resource) and not any(_identifies(node) for node in walk(call))
 
 
 def _identifies(node: ast.AST) -> bool:

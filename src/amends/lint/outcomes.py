@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from .calls import Seen, acts, calls_of, followed_by, seems_to_act, tables_written
 from .findings import Hit, Rule, Severity
-from .source import Source
+from .source import Source, walk
 from .subject import Function, Subject
 from .under_none import idle
 from .words import GIVES, MONEY, TAKES, words_of
@@ -62,7 +62,7 @@ def earlier_attempt(subject: Subject) -> Iterator[Hit]:
             for node in function.source.body:
                 if not isinstance(node, ast.If) or not all(idle(each) for each in node.body):
                     continue
-                counts = any(_is_attempt(each, function.context) for each in ast.walk(node.test))
+                counts = any(_is_attempt(each, function.context) for each in walk(node.test))
                 if counts and isinstance(node.body[-1], ast.Return):
                     yield Hit(
                         function.source.at(node)[:1] + function.source.places,
@@ -87,8 +87,8 @@ def _swallowing(source: Source) -> Iterator[tuple[ast.AST, str]]:
         match node:
             case ast.ExceptHandler() if source.runs_itself(node):
                 what = _caught(source, node.type)
-                last = max(getattr(each, "lineno", 0) for each in ast.walk(node))
-                told = any(_tells(each) for each in ast.walk(node)) or any(line > last for line in raises)
+                last = max(getattr(each, "lineno", 0) for each in walk(node))
+                told = any(_tells(each) for each in walk(node)) or any(line > last for line in raises)
                 if what and not told:
                     yield node, what
             case ast.Expr(value=ast.Await(value=ast.Call() as gather)) if _gathers(source, gather):
@@ -188,7 +188,7 @@ def _answered(source: Source, handler: ast.ExceptHandler) -> bool:
     """Whether nothing can have been sent in the `try`: there is no call to wait for in it."""
     outer = source.parents.get(handler)
     body = outer.body if isinstance(outer, ast.Try) else []
-    return not any(isinstance(node, (ast.Await, ast.Call)) for statement in body for node in ast.walk(statement))
+    return not any(isinstance(node, (ast.Await, ast.Call)) for statement in body for node in walk(statement))
 
 
 def refused_after_the_effect(subject: Subject) -> Iterator[Hit]:
@@ -225,12 +225,12 @@ def _answers(source: Source, call: ast.Call, raised: ast.Raise) -> bool:
     names = {
         node.id
         for each in branches
-        for node in ast.walk(each.test if isinstance(each, ast.If) else each.subject)
+        for node in walk(each.test if isinstance(each, ast.If) else each.subject)
         if isinstance(node, ast.Name)
     }
-    if any(node is call for each in branches for node in ast.walk(each)):
+    if any(node is call for each in branches for node in walk(each)):
         return True
-    return any(node is call for name in names for value in source.assigned.get(name, ()) for node in ast.walk(value))
+    return any(node is call for name in names for value in source.assigned.get(name, ()) for node in walk(value))
 
 
 def _within(branch: ast.AST, one: ast.AST, other: ast.AST) -> bool:
@@ -240,7 +240,7 @@ def _within(branch: ast.AST, one: ast.AST, other: ast.AST) -> bool:
         if isinstance(branch, ast.If)
         else [each.body for each in getattr(branch, "cases", [])]
     )
-    return any({id(one), id(other)} <= {id(node) for statement in arm for node in ast.walk(statement)} for arm in arms)
+    return any({id(one), id(other)} <= {id(node) for statement in arm for node in walk(statement)} for arm in arms)
 
 
 def unseen_is_refused(subject: Subject) -> Iterator[Hit]:

@@ -30,12 +30,12 @@ class Function:
     call: Call
     source: Source
 
-    @property
+    @cached_property
     def context(self) -> str:
         """The name of the parameter that takes the Context, "" for none."""
         return next((each.name for each in self.call.wired if each.source is From.CONTEXT), "")
 
-    @property
+    @cached_property
     def has_key(self) -> bool:
         """Whether it uses a key of the Context, or hands the Context on to who may."""
         if not self.context:
@@ -133,9 +133,8 @@ class Subject:
         file, _ = self.saga.place
         found = [
             Place(file, each.lineno, each.col_offset + 1)
-            for each in self.files.nodes(file)
-            if isinstance(each, ast.Call)
-            and _last(each.func) == "wait_for"
+            for each in self.files.of_kind(file, ast.Call)
+            if _last(each.func) == "wait_for"
             and each.args
             and isinstance(each.args[0], ast.Constant)
             and each.args[0].value == node.signal

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from .findings import Hit, Rule, Severity
+from .source import walk
 from .subject import Act, Function, Subject
 from .under_none import idle, read
 from .words import GIVES, TAKES, things_of, words_of
@@ -83,7 +84,7 @@ def _same(one: ast.Call, other: ast.Call) -> bool:
 
 def _alike(one: ast.Call, other: ast.Call) -> bool:
     """Whether two calls are given the same, no amount being negated in one of them."""
-    return not any(isinstance(node, ast.USub) for call in (one, other) for node in ast.walk(call))
+    return not any(isinstance(node, ast.USub) for call in (one, other) for node in walk(call))
 
 
 def stops_at_its_first_error(subject: Subject) -> Iterator[Hit]:

@@ -7,6 +7,7 @@ never more than a choice between two rules, a warning, or a question.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 # What reaches a person or another system and cannot be called back.
 TOLD = frozenset({
@@ -47,6 +48,7 @@ _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _PLAIN = frozenset({"a", "an", "the", "for", "of", "step", "to", "all", "by"})
 
 
+@lru_cache(10_000)
 def words_of(name: str) -> frozenset[str]:
     """The words of a name in snake_case or camelCase, in lower case."""
     return frozenset(word.lower() for word in _WORD.findall(name))
