@@ -1,6 +1,8 @@
 """`amends check`: what it takes, what it prints, and how it ends."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -194,3 +196,54 @@ def test_of_a_directory_every_file_that_builds_a_saga_is_checked(call, tmp_path)
 def test_a_directory_without_a_saga_is_usage(call, tmp_path):
     (tmp_path / "empty").mkdir()
     assert call("check", "empty").code == 2
+
+
+BROKEN = {
+    "a missing setting": ("import os\nos.environ['NOT_SET_ANYWHERE']\n", "AM2515", "line 2"),
+    "an exit below a condition": ("import sys\nif True:\n    sys.exit(3)\n", "AM2516", "line 3"),
+    "a connection": ("import socket\nsocket.create_connection(('127.0.0.1', 1), 1)\n", "AM2515", "line 2"),
+    "an orchestrator that is run": ("import asyncio\nasync def main(): ...\nasyncio.run(main())\n", "AM2517", "line 3"),
+    "a syntax error": ("x = 1\ndef f(:\n", "AM2515", "line 2"),
+    "no saga": ("x = 1\n", "AM2514", "no saga"),
+}
+
+
+@pytest.mark.parametrize("model", [[], ["--model"]], ids=["rules", "model"])
+@pytest.mark.parametrize("why", BROKEN)
+def test_a_broken_target_is_told_with_its_line_and_nothing_is_lost_of_the_others(call, write, why, model):
+    text, code, words = BROKEN[why]
+    broken = write(text)
+    done = call("check", write(MISTAKE), broken, write(RIGHT), *model)
+    assert done.code == 2
+    (told,) = [line for line in done.err.splitlines() if line.startswith("amends: ")]
+    assert told.startswith(f"amends: [{code}] {broken}")
+    assert words in told
+    assert "reserve" in done.out
+    assert ("2 sagas checked" if not model else "no effect stays") in done.err
+
+
+def test_every_broken_target_is_told(call, write):
+    done = call("check", write("1 / 0\n"), "no_such_module_at_all", write("x = 1\n"))
+    assert (done.code, done.out) == (2, "")
+    assert [line.split("]")[0] for line in done.err.splitlines()] == [
+        "amends: [AM2515", "amends: [AM2513", "amends: [AM2514",
+    ]  # fmt: skip
+
+
+def test_a_file_that_is_not_utf_8_is_named_with_its_line(call, write, tmp_path):
+    name = write("")
+    (tmp_path / f"{name}.py").write_bytes(b"# ok\nname = '\xe9t\xe9'\n")
+    for target in (name, f"{name}.py"):
+        done = call("check", target)
+        assert done.code == 2
+        assert "[AM2515]" in done.err and f"{name}.py" in done.err and "line 2" in done.err
+
+
+def test_a_thread_that_an_import_leaves_running_is_told_and_does_not_keep_the_command_from_ending(write, tmp_path):
+    name = write(f"import threading\nthreading.Thread(target=threading.Event().wait, name='poller').start()\n{RIGHT}")
+    amends = Path(sys.executable).with_name("amends")
+    command = [amends, "check", name, write(MISTAKE)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2
+    assert "started the thread poller" in done.stderr
+    assert "SG005" in done.stdout

@@ -22,7 +22,9 @@ everything else to standard error. A command's module is imported when the comma
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 from importlib.util import find_spec
 
 
@@ -33,4 +35,9 @@ def main() -> None:
         raise SystemExit(2)
     from .app import run
 
-    raise SystemExit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    if any(not each.daemon and each is not threading.main_thread() for each in threading.enumerate()):
+        sys.stdout.flush()  # a module that was only looked at left a thread, for whose end nobody is to wait
+        sys.stderr.flush()
+        os._exit(code)
+    raise SystemExit(code)

@@ -19,9 +19,9 @@ from ..errors import UsageError
 from ..lint import RULES, RULES_BY_RUNNING, Finding, Severity, check, junit, line, record, sarif
 from ..lint.baseline import known, written
 from . import output
-from .exits import FAILED, OK, say
+from .exits import FAILED, OK, USAGE, complain, say
 from .options import Common, project
-from .targets import load_targets
+from .targets import try_targets
 
 _STYLES = {"error": "bold red", "warning": "yellow", "info": "dim"}
 
@@ -40,12 +40,16 @@ def check_sagas(
     if write and baseline is None:
         raise UsageError("--write-baseline: into which file? Give --baseline FILE", code="AM2519")
     with _no_collection():
-        loaded = load_targets(named(common, targets))
+        loaded = try_targets(named(common, targets))
         found = [_from_here(each) for each in (*loaded.refused, *check(*loaded.sagas))]
+    for error in loaded.broken:
+        complain(error)
+    if not (loaded.sagas or loaded.refused):
+        return USAGE
     if baseline is not None and write:
         _write(baseline, written(found))
         say(f"{baseline}: {len(found)} findings are known from now on")
-        return OK
+        return USAGE if loaded.broken else OK
     if baseline is not None:
         found, gone = known(found, _read(baseline))
         if gone:
@@ -55,6 +59,8 @@ def check_sagas(
     for each in loaded.refused:
         say(f"{_from_here(each).place}: the module was left there; what it defines below was not looked at")
     say(_told(len(loaded.sagas), found, len(found) - len(shown)))
+    if loaded.broken:
+        return USAGE
     return FAILED if any(each.severity.at_least(Severity(fail_on)) for each in found) else OK
 
 

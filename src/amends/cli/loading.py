@@ -17,6 +17,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import sys
+import sysconfig
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -203,5 +204,10 @@ def user_frame(error: BaseException) -> traceback.FrameSummary | None:
     frames = traceback.extract_tb(error.__traceback__)
     own = Path(__file__).parent.parent
     inner = [each for each in frames if "importlib" not in each.filename and own not in Path(each.filename).parents]
-    written = [each for each in inner if "site-packages" not in each.filename]
+    written = [each for each in inner if not _of_others(each.filename)]
     return next(reversed(written or inner), None)
+
+
+def _of_others(file: str) -> bool:
+    """Whether a file is Python's or an installed package's."""
+    return "site-packages" in file or file.startswith(("<frozen ", sysconfig.get_path("stdlib")))

@@ -15,9 +15,9 @@ from ..lint import line
 from ..lint.model import Explored, explore
 from . import output
 from .checking import named
-from .exits import FAILED, OK, say
+from .exits import FAILED, OK, USAGE, complain, say
 from .options import Common
-from .targets import load_targets
+from .targets import try_targets
 
 _WIDTH = 100
 
@@ -26,7 +26,11 @@ def explore_sagas(common: Common, targets: Sequence[str], *, form: str, known: b
     """Explore the sagas of the targets, and tell how effects may come to stay."""
     if known or form not in ("text", "json"):
         raise UsageError("--model tells stories, as text or json; it has no baseline and no other form", code="AM2526")
-    loaded = load_targets(named(common, targets))
+    loaded = try_targets(named(common, targets))
+    for error in loaded.broken:
+        complain(error)
+    if not (loaded.sagas or loaded.refused):
+        return USAGE
     found = [explore(saga) for saga in loaded.sagas]
     if form == "json":
         output.write_json([_record(each) for each in found])
@@ -36,6 +40,8 @@ def explore_sagas(common: Common, targets: Sequence[str], *, form: str, known: b
         say(line(finding))
     for each in found:
         say(_told(each))
+    if loaded.broken:
+        return USAGE
     return FAILED if loaded.refused or any(each.stories for each in found) else OK
 
 

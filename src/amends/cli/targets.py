@@ -15,6 +15,7 @@ import contextlib
 import importlib.util
 import re
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,38 +40,69 @@ _MAY_RUN = re.compile(rf"\b(?:{'|'.join(name.rpartition('.')[2] for name in (*_R
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The sagas that were found, and what kept others from being built."""
+    """The sagas that were found, what kept others from being built, and the targets that could not be looked at."""
 
     sagas: tuple[Saga[Any, Any], ...]
     refused: tuple[Finding, ...]
+    broken: tuple[UsageError, ...] = ()
 
 
 def load_targets(targets: Sequence[str]) -> Loaded:
     """The sagas of targets, each once.
 
     Raises:
-        UsageError: a target is none, cannot be imported, or would run something; or none holds a saga.
+        UsageError: a target is none, cannot be imported, would run something, or holds no saga.
     """
+    loaded = try_targets(targets)
+    for error in loaded.broken:
+        raise error
+    return loaded
+
+
+def try_targets(targets: Sequence[str]) -> Loaded:
+    """The same; one target that is broken does not keep the others from being looked at."""
     look_around()
     sagas: dict[int, Saga[Any, Any]] = {}
-    found: list[Finding] = []
-    for target in (each for given in targets for each in _files_below(given)):
-        try:
-            with contextlib.redirect_stdout(sys.stderr):
-                sagas |= {id(saga): saga for saga in _sagas_of(target)}
-        except DefinitionError as error:  # from a function that makes sagas
-            found.append(_refused(error))
-        except UsageError as error:
-            if not isinstance(error.__cause__, DefinitionError):
-                raise
-            found.append(_refused(error.__cause__))
-    if not (sagas or found):
+    refused: list[Finding] = []
+    broken: list[UsageError] = []
+    for given in targets:
+        before = len(refused) + len(broken)
+        seen: dict[int, Saga[Any, Any]] = {}
+        for target in _files_below(given):
+            try:
+                with contextlib.redirect_stdout(sys.stderr), _no_threads(target):
+                    seen |= {id(saga): saga for saga in _sagas_of(target)}
+            except DefinitionError as error:  # from a function that makes sagas
+                refused.append(_refused(error))
+            except UsageError as error:
+                if isinstance(error.__cause__, DefinitionError):
+                    refused.append(_refused(error.__cause__))
+                else:
+                    broken.append(error)
+        if not seen and before == len(refused) + len(broken):
+            broken.append(_holds_none(given))
+        sagas |= seen
+    return Loaded(tuple(sagas.values()), tuple(refused), tuple(broken))
+
+
+def _holds_none(target: str) -> UsageError:
+    return UsageError(
+        f"{target}: no saga at the top level; name the object that holds or makes them, as module:object",
+        code="AM2514",
+    )
+
+
+@contextlib.contextmanager
+def _no_threads(target: str) -> Iterator[None]:
+    """Around an import: what it leaves running would keep the command from ending."""
+    before = set(threading.enumerate())
+    yield
+    left = [each.name for each in threading.enumerate() if each not in before and not each.daemon]
+    if left:
         raise UsageError(
-            f"{', '.join(targets)}: no saga at the top level; name the object that holds or makes them, as "
-            f"module:object",
-            code="AM2514",
+            f'{target}: importing it started the thread {", ".join(left)}; put that below `if __name__ == "__main__":`',
+            code="AM2517",
         )
-    return Loaded(tuple(sagas.values()), tuple(found))
 
 
 def object_of(target: str) -> tuple[ModuleType, Any]:
