@@ -16,17 +16,34 @@ from . import rollback_words as words
 
 _STYLE = """\
 :root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif }
-body { margin: 2rem auto; max-width: 75rem; padding: 0 1rem }
-.wide { overflow-x: auto }
+body { margin: 2rem auto; max-width: 75rem; padding: 0 1rem; overflow-wrap: anywhere }
+h1 { font-size: 1.6rem; line-height: 1.25 }
+.notes { color: GrayText; font-size: .9rem }
 table { border-collapse: collapse; width: 100% }
 caption { text-align: left; font-weight: bold; padding: .5rem 0 }
-th, td { border: 1px solid GrayText; padding: .4rem .6rem; text-align: left; vertical-align: top }
+th, td { border-bottom: 1px solid #8886; padding: .5rem .75rem; text-align: left; vertical-align: top }
+thead th { position: sticky; top: 0; background: Canvas; border-bottom: 2px solid }
+tbody { border-top: 2px solid #888a }
+tr { break-inside: avoid }
 ol, ul { margin: 0; padding-left: 1.4rem }
-code { font-family: ui-monospace, monospace }
+code { font-family: ui-monospace, monospace; font-size: .9rem }
 .compensated { border-left: .3rem solid #9a6700 }
 .completed { border-left: .3rem solid #1a7f37 }
-.requires_manual { border-left: .3rem solid #cf222e }
+.requires_manual { border-left: .3rem solid #cf222e; font-weight: bold }
 .running { border-left: .3rem solid #0969da }
+@media (width >= 45rem) { th:first-child { width: 18% } td:last-child { width: 22% } }
+@media (width < 45rem) {
+table, caption, tbody, tr, th, td { display: block; border: 0; padding: .15rem 0 }
+thead { display: none }
+tbody { border-top: 2px solid #888a; padding: .5rem 0 }
+tr { border-bottom: 1px solid #8886; padding: .5rem 0 }
+td:last-child { border-left: .3rem solid; padding-left: .6rem; margin-top: .3rem }
+td.compensated { border-color: #9a6700 }
+td.completed { border-color: #1a7f37 }
+td.requires_manual { border-color: #cf222e }
+td.running { border-color: #0969da }
+}
+@media print { body { margin: 0; max-width: none } thead th { position: static } }
 """
 _COLUMNS = "".join(
     f'<th scope="col">{each}</th>' for each in ("Where", "How it fails", "What is undone", "Where it ends")
@@ -47,17 +64,18 @@ def rollback_html(table: Table) -> str:
         "</head>",
         "<body>",
         f"<h1>{title}</h1>",
-        *(f"<p>{_text(note)}</p>" for note in table.notes),
-        '<div class="wide" role="region" aria-labelledby="rows" tabindex="0">',
+        '<ul class="notes">',
+        *(f"<li>{_text(note)}</li>" for note in table.notes),
+        "</ul>",
         "<table>",
-        '<caption id="rows">What is undone, in this order, and where the saga ends</caption>',
+        '<caption>What is undone, in this order, and where the saga ends</caption>',
         "<thead>",
         f"<tr>{_COLUMNS}</tr>",
         "</thead>",
     ]
     for point in table.points:
         lines += _point(point)
-    lines += ["</table>", "</div>", "</body>", "</html>"]
+    lines += ["</table>", "</body>", "</html>"]
     return "".join(f"{line}\n" for line in lines)
 
 
