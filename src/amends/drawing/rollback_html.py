@@ -18,7 +18,7 @@ _STYLE = """\
 :root { color-scheme: light dark; font: 1rem/1.5 system-ui, sans-serif }
 body { margin: 2rem auto; max-width: 75rem; padding: 0 1rem; overflow-wrap: anywhere }
 h1 { font-size: 1.6rem; line-height: 1.25 }
-.notes { color: GrayText; font-size: .9rem }
+.notes { opacity: .75; font-size: .9rem; margin-bottom: 1rem }
 table { border-collapse: collapse; width: 100% }
 caption { text-align: left; font-weight: bold; padding: .5rem 0 }
 th, td { border-bottom: 1px solid #8886; padding: .5rem .75rem; text-align: left; vertical-align: top }
@@ -37,6 +37,7 @@ table, caption, tbody, tr, th, td { display: block; border: 0; padding: .15rem 0
 thead { display: none }
 tbody { border-top: 2px solid #888a; padding: .5rem 0 }
 tr { border-bottom: 1px solid #8886; padding: .5rem 0 }
+tr:last-child { border-bottom: 0 }
 td:last-child { border-left: .3rem solid; padding-left: .6rem; margin-top: .3rem }
 td.compensated { border-color: #9a6700 }
 td.completed { border-color: #1a7f37 }
@@ -68,7 +69,7 @@ def rollback_html(table: Table) -> str:
         *(f"<li>{_text(note)}</li>" for note in table.notes),
         "</ul>",
         "<table>",
-        '<caption>What is undone, in this order, and where the saga ends</caption>',
+        "<caption>What is undone, in this order, and where the saga ends</caption>",
         "<thead>",
         f"<tr>{_COLUMNS}</tr>",
         "</thead>",
