@@ -8,11 +8,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from amends import choose, each, first_of, parallel, wait_for, when
+from amends import Accepted, choose, each, first_of, parallel, wait_for, when
 from amends.cli.targets import load_targets
+from amends.core import decide, events as ev, fold
+from amends.core.transitions import StepStatus
 from amends.limits import MODEL_STATES_MAX
 from amends.lint.driving import Answer, Driver
-from amends.lint.model import _At, _moves, _plain, _signature, explore
+from amends.lint.model import _POLLED, _accepting, _At, _moves, _plain, _signature, explore
 from tests.lint.looking import HERE
 from tests.lint.rollback.stage import (
     SAGAS,
@@ -138,11 +140,29 @@ def probed():
     return saga("probed", made("a"), asked, deadline="1h")
 
 
-@pytest.mark.parametrize("make", [ending, late, alternatives, items, probed], ids=lambda make: make.__name__)
+def slow(name, undo="may", **options):
+    """A step of which action and compensation may be accepted."""
+    found = made(name, undo, **options)
+    found.function.__annotations__["return"] = Done | Accepted
+    found._undoing.compensation.function.call.__annotations__["return"] = Accepted | None
+    return found
+
+
+def accepted():
+    return saga("accepted", slow("a"), slow("b", key_ttl="1d"), deadline="1h")
+
+
+def aged():
+    return saga("aged", made("a", key_ttl="1d"), parallel(made("b", key_ttl="1d"), made("c")), deadline="1h")
+
+
+@pytest.mark.parametrize(
+    "make", [ending, late, alternatives, items, probed, accepted, aged], ids=lambda make: make.__name__
+)
 def test_two_states_that_are_taken_for_one_go_on_alike(make):
-    graph = make().graph
-    graph = msgspec.structs.replace(graph, policies=tuple(map(_plain, graph.policies)))
-    start = _At(Driver(graph))
+    made_so = make()
+    graph = msgspec.structs.replace(made_so.graph, policies=tuple(map(_plain, made_so.graph.policies)))
+    start = _At(Driver(graph, polled=_POLLED), accepting=_accepting(made_so))
     waiting, known = deque([start]), {_signature(start): told_by(start)}
     merged = 0
     while waiting:
@@ -209,3 +229,127 @@ def test_twelve_steps_are_explored_whole():
     assert in_a_row.states > 7_000
     two_at_a_time = explore(saga("pair", parallel(made("a"), made("b")), *(made(f"t{number}") for number in range(10))))
     assert two_at_a_time.whole
+
+
+def told_of(definition):
+    """Everything that is said to happen anywhere."""
+    graph = msgspec.structs.replace(definition.graph, policies=tuple(map(_plain, definition.graph.policies)))
+    start = _At(Driver(graph, polled=_POLLED), accepting=_accepting(definition))
+    waiting, known, said = deque([start]), {_signature(start)}, set()
+    while waiting:
+        for at in _moves(waiting.popleft()):
+            said.add(at.way.said)
+            if _signature(at) not in known:
+                known.add(_signature(at))
+                waiting.append(at)
+    return said
+
+
+def test_what_may_be_accepted_is_polled_finished_refused_or_never_finished():
+    assert told_of(accepted()) >= {
+        "a is accepted", "a is finished", "a is not finished", "a is refused in the end",
+        "a is said not to be finished after it took effect", "the compensation of a is accepted",
+        "the compensation of a is finished", "the compensation of a is not finished",
+        "the compensation of a is refused in the end", "the key of b gets too old",
+        "the key of the compensation of b gets too old",
+    }  # fmt: skip
+    assert explore(accepted()).stories == ()
+    assert not any("is accepted" in said or "gets too old" in said for said in told_of(saga("x", made("a"))))
+
+
+def test_what_was_accepted_and_needs_its_result_to_be_undone_may_stay():
+    told = stories(slow("a", "needs"), made("b"))
+    assert told and all(each.endswith("cannot take None for its result, so what it did stays") for each in told)
+
+
+def test_a_key_that_gets_too_old_ends_the_attempts():
+    assert "the key of a gets too old" in told_of(aged())
+    assert explore(aged()).stories == ()
+
+
+# --- a kernel that is wrong ----------------------------------------------------------------------
+
+
+def handled_as(event, other, **more):
+    """A kernel that takes one event for another."""
+    right = fold._HANDLERS[other]
+    taken = lambda state, happened: right(state, other(happened.node, **more))
+    return lambda patch: patch.setitem(fold._HANDLERS, event, taken)
+
+
+def unless_unknown(patch):
+    patch.setattr("amends.core.walk.owes", lambda node, slot: slot.status is StepStatus.SUCCEEDED)
+
+
+def unknown_is_failed(patch):
+    patch.setattr("amends.core.decide._give_up", lambda state, index, *_: ev.StepFailed(index))
+
+
+def too_old_is_failed(patch):
+    right = decide._retry_is_due
+    patch.setattr(
+        "amends.core.decide._retry_is_due",
+        lambda state, index, now: (
+            ev.StepFailed(index) if type(found := right(state, index, now)) is not ev.ActionStarted else found
+        ),
+    )
+
+
+def never_finished_is_failed(patch):
+    right = fold._HANDLERS[ev.ActionUnknown]
+
+    def unknown(state, event):
+        right(state, event)
+        state.slot(event.node).unknown = event.cause != "poll"
+
+    patch.setitem(fold._HANDLERS, ev.ActionUnknown, unknown)
+
+
+def plain_refusals_prove(patch):
+    def rejected(state, event):
+        state.slot(event.node).unknown = False
+        right(state, event)
+
+    right = fold._HANDLERS[ev.ActionRejected]
+    patch.setitem(fold._HANDLERS, ev.ActionRejected, rejected)
+
+
+def unfinished():
+    """Of which the action alone may be accepted: these mutants speak of no compensation."""
+    found = made("a")
+    found.function.__annotations__["return"] = Done | Accepted
+    return saga("unfinished", found, made("b"))
+
+
+def two():
+    return saga("two", made("a"), made("b"))
+
+
+@pytest.mark.parametrize(
+    ("broken", "make"),
+    [
+        (unless_unknown, two),
+        (unknown_is_failed, two),
+        (plain_refusals_prove, two),
+        (handled_as(ev.CompensationFailed, ev.CompensationSucceeded), two),
+        (handled_as(ev.CompensationRefused, ev.CompensationSucceeded), two),
+        (handled_as(ev.PollPending, ev.ActionRejected, conclusive=True), unfinished),
+        (never_finished_is_failed, unfinished),
+        (too_old_is_failed, aged),
+    ],
+    ids=str,
+)
+def test_a_kernel_that_is_wrong_is_found_out(monkeypatch, broken, make):
+    assert explore(make()).stories == ()
+    broken(monkeypatch)
+    assert explore(make()).stories != ()
+
+
+def test_twelve_steps_of_every_kind_are_explored_whole():
+    undos = ["may", "needs", "none", "may"]
+    mixed = [made(f"m{at}", undos[at % 4]) for at in range(12)]
+    assert explore(saga("mixed", *mixed, deadline="1h")).whole
+    beside = parallel(made("p"), made("q"))
+    some = [made(f"s{at}") for at in range(8)]
+    found = explore(saga("beside", made("a"), beside, each(two_items, made("pick")), *some, deadline="1h"))
+    assert (found.whole, found.stories) == (True, ())

@@ -57,14 +57,23 @@ class Driver:
         graph: its compiled definition.
         branch: which child a CHOOSE takes; the first when left out.
         items: how many items each EACH has.
+        polled: what was accepted is asked after so often, and so long, in ms.
     """
 
-    def __init__(self, graph: Graph, *, branch: Callable[[Node], int] | None = None, items: int = 2) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        *,
+        branch: Callable[[Node], int] | None = None,
+        items: int = 2,
+        polled: tuple[int, int] = (EVERY_MS, UNTIL_MS),
+    ) -> None:
         self.graph = graph
         self.state = SagaState(graph)
         self.now = START
         self._branch = branch
         self._items = items
+        self._polled = polled
         self._open: dict[int, None] = {}  # slots that an event spoke of, and that were not seen at rest since
         deadline = START + graph.deadline_ms if graph.deadline_ms else 0
         self.tell(ev.Started("saga", graph.name, graph.version, graph.fingerprint, ev.NOTHING, deadline))
@@ -108,14 +117,15 @@ class Driver:
             KeyError: no such call can be answered so.
         """
         status = self.state.status_of(slot)
-        at, undo = self.now + EVERY_MS, status is _S.UNDO_POLLING
+        every, until = self._polled
+        at, undo = self.now + every, status is _S.UNDO_POLLING
         match status, answer:
             case (_S.RUNNING, Answer.ACCEPTED):
-                return ev.ActionAccepted(slot, at, self.now + UNTIL_MS, EVERY_MS, "poll")
+                return ev.ActionAccepted(slot, at, self.now + until, every, "poll")
             case (_S.COMPENSATING, Answer.ACCEPTED):
-                return ev.CompensationAccepted(slot, at, self.now + UNTIL_MS, EVERY_MS, "poll")
+                return ev.CompensationAccepted(slot, at, self.now + until, every, "poll")
             case (_S.POLLING | _S.UNDO_POLLING, Answer.NOT_YET):
-                return ev.PollPending(slot, at, EVERY_MS, undo)
+                return ev.PollPending(slot, at, every, undo)
             case (_S.POLLING | _S.UNDO_POLLING, Answer.CUT):
                 return ev.PollCut(slot, at, undo)
         if (status, answer) in _WITH_A_RESULT:

@@ -3,13 +3,15 @@
     found = explore(place_order)
 
 Each action succeeds, is refused, or leaves its outcome unknown after it took effect or without one; its process may
-die as well. Each compensation is acknowledged, called again, or refused for good. The deadline and a cancel come at
-every point. What is looked for is an effect that stays because of the definition, and not because its compensation was
-refused. The first story that is found of each kind is a shortest one, for states are visited by their distance.
+die as well. Each compensation is acknowledged, called again, or refused for good. What may be `Accepted`, by its
+annotation, is: and is finished, refused, or not finished in its time. A key with a `key_ttl` gets too old while the
+saga waits to call again. The deadline and a cancel come at every point. What is looked for is an effect that stays
+because of the definition, and not because its compensation was refused. The first story that is found of each kind is
+a shortest one, for states are visited by their distance.
 
 Rules of this file: the world (which effects landed) is kept here and the saga in the kernel; neither looks into the
 other. Two states that differ only in times, in numbers of calls, or in how they were reached are one. Attempts are two
-for each call, a compensation is refused for good at most once, and keys do not age: that is what *every* means here.
+for each call, polls as well, and a compensation is refused for good at most once: that is what *every* means here.
 """
 
 from __future__ import annotations
@@ -17,11 +19,12 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 import msgspec
 
+from ..core.accepted import Accepted
 from ..core.decide import next_due
 from ..core.definition import Saga
 from ..core.graph import Graph, Kind, Node, Policy
@@ -30,11 +33,13 @@ from ..core.transitions import SagaStatus, StepStatus
 from ..errors import Conflict
 from ..limits import MODEL_STATES_MAX
 from ..policies.retry import Retry
-from .driving import Answer, Driver
+from .driving import START, Answer, Driver
 
 _S = StepStatus
 _TWICE = Retry(attempts=2, base="1ms", cap="1ms", jitter="none")  # far below any deadline
 _ONCE = Retry(attempts=1)
+_POLLED = (1, 2)  # asked after twice, as soon as a retry comes
+_AGE_MS = 1_000_000_000  # of a key that gets too old: far more than passes otherwise
 _STAYS = {
     "no_compensation": "{path} has no compensation, so what it did stays",
     "result_missing": "the compensation of {path} cannot take None for its result, so what it did stays",
@@ -63,6 +68,9 @@ class Explored:
     whole: bool
 
 
+Accepting: TypeAlias = frozenset[tuple[int, str]]  # the functions that may answer so: (node, role)
+
+
 @dataclass(frozen=True, slots=True)
 class _Way:
     """The last move that led to a state, and those before it: kept without the states, which are large."""
@@ -77,6 +85,7 @@ class _At:
 
     driver: Driver
     landed: frozenset[int] = frozenset()
+    accepting: Accepting = frozenset()
     refused: bool = False  # a compensation was, and no other one is
     cancelled: bool = False
     way: _Way | None = None
@@ -98,9 +107,9 @@ def explore(saga: Saga[Any, Any], *, states_max: int = MODEL_STATES_MAX) -> Expl
     """
     graph = msgspec.structs.replace(saga.graph, policies=tuple(map(_plain, saga.graph.policies)))
     stories: dict[tuple[int, str], Story] = {}
-    visited, whole = 0, True
+    visited, whole, accepting = 0, True, _accepting(saga)
     for branches in _branches(graph):
-        waiting = deque([_At(Driver(graph, branch=branches))])
+        waiting = deque([_At(Driver(graph, branch=branches, polled=_POLLED), accepting=accepting)])
         seen = {_signature(waiting[0])}
         while waiting and visited < states_max:
             at = waiting.popleft()
@@ -121,8 +130,23 @@ def explore(saga: Saga[Any, Any], *, states_max: int = MODEL_STATES_MAX) -> Expl
 
 def _plain(policy: Policy) -> Policy:
     return msgspec.structs.replace(
-        policy, retry=_TWICE, compensation_retry=_TWICE, probe_retry=_ONCE, key_ttl_ms=0
+        policy,
+        retry=_TWICE,
+        compensation_retry=_TWICE,
+        probe_retry=_ONCE,
+        key_ttl_ms=_AGE_MS if policy.key_ttl_ms else 0,
     )  # fmt: skip
+
+
+def _accepting(saga: Saga[Any, Any]) -> Accepting:
+    """By what they say that they return; an annotation may be a text, and is not resolved."""
+    found = set()
+    for index, binding in enumerate(saga.bindings):
+        for role, called in (("action", binding.action), ("compensation", binding.compensation)):
+            returns = getattr(called.function, "__annotations__", {}).get("return") if called is not None else None
+            if Accepted.__name__ in str(returns):
+                found.add((index, role))
+    return frozenset(found)
 
 
 def _branches(graph: Graph) -> Iterator[Callable[[Node], int]]:
@@ -168,6 +192,8 @@ def _moves(at: _At) -> Iterator[_At]:
         status = state.status_of(slot)
         if status is _S.RUNNING:
             yield from _of_an_action(at, slot)
+        elif status in (_S.POLLING, _S.UNDO_POLLING):
+            yield from _of_a_poll(at, slot)
         elif status is _S.PROBING:
             yield from _of_a_probe(at, slot)
         else:
@@ -182,8 +208,7 @@ def _answered(at: _At, slot: int, answer: Answer, said: str, *, landed: bool | N
     driver = at.driver.fork()
     driver.tell(driver.answer(slot, answer))
     effects = at.landed if landed is None else at.landed | {slot} if landed else at.landed - {slot}
-    values = {"refused": at.refused, "cancelled": at.cancelled} | more
-    return _At(driver, effects, way=_Way(at.way, said), **values)
+    return replace(at, driver=driver, landed=effects, way=_Way(at.way, said), **more)
 
 
 def _of_an_action(at: _At, slot: int) -> Iterator[_At]:
@@ -192,6 +217,8 @@ def _of_an_action(at: _At, slot: int) -> Iterator[_At]:
     has_effect = None if node.read_only else True
     yield _answered(at, slot, Answer.SUCCEEDS, f"{path} succeeds", landed=has_effect)
     yield _answered(at, slot, Answer.REJECTED, f"{path} is refused")
+    if (node.index, "action") in at.accepting:
+        yield _answered(at, slot, Answer.ACCEPTED, f"{path} is accepted")
     again = slot in at.landed
     if _may_land(state, slot):
         when = "again" if again else "after it took effect"
@@ -217,10 +244,28 @@ def _of_a_probe(at: _At, slot: int) -> Iterator[_At]:
         yield _answered(at, slot, Answer.NOT_YET, f"the probe of {path} finds nothing")
 
 
+def _of_a_poll(at: _At, slot: int) -> Iterator[_At]:
+    state = at.driver.state
+    path, undo = state.path_of(slot), state.status_of(slot) is _S.UNDO_POLLING
+    what = f"the compensation of {path}" if undo else path
+    has_effect = None if state.nodes[slot].read_only else not undo
+    yield _answered(at, slot, Answer.SUCCEEDS, f"{what} is finished", landed=has_effect)
+    yield _answered(at, slot, Answer.NOT_YET, f"{what} is not finished")
+    if not undo and slot not in at.landed:
+        yield _answered(at, slot, Answer.REJECTED, f"{what} is refused in the end")
+        if has_effect:
+            said = f"{what} is said not to be finished after it took effect"
+            yield _answered(at, slot, Answer.NOT_YET, said, landed=True)
+    if undo and not at.refused:
+        yield _answered(at, slot, Answer.REJECTED, f"{what} is refused in the end", refused=True)
+
+
 def _of_a_compensation(at: _At, slot: int) -> Iterator[_At]:
     state = at.driver.state
     path = state.path_of(slot)
     yield _answered(at, slot, Answer.SUCCEEDS, f"{path} is undone", landed=False)
+    if (state.nodes[slot].index, "compensation") in at.accepting:
+        yield _answered(at, slot, Answer.ACCEPTED, f"the compensation of {path} is accepted")
     if not state.slot(slot).undo_attempts:
         yield _answered(at, slot, Answer.UNKNOWN, f"the compensation of {path} fails, and is called again")
     if not at.refused:
@@ -230,7 +275,7 @@ def _of_a_compensation(at: _At, slot: int) -> Iterator[_At]:
 def _told(at: _At, said: str, happen: Callable[[Driver], object], landed: frozenset[int] = frozenset()) -> _At:
     driver = at.driver.fork()
     happen(driver)
-    return _At(driver, at.landed | landed, at.refused, at.cancelled, _Way(at.way, said))
+    return replace(at, driver=driver, landed=at.landed | landed, way=_Way(at.way, said))
 
 
 def _of_a_wait(at: _At, slot: int) -> Iterator[_At]:
@@ -245,8 +290,15 @@ def _of_a_wait(at: _At, slot: int) -> Iterator[_At]:
 
 
 def _from_outside(at: _At) -> Iterator[_At]:
-    """Retries that come due, the deadline, a cancel."""
+    """Retries that come due, keys that get too old, the deadline, a cancel."""
     state = at.driver.state
+    for slot in state.due:
+        if state.policy_of(slot).key_ttl_ms and (of := _KEYS.get(state.status_of(slot))):
+            found = state.slot(slot)
+            if getattr(found, of) >= START:
+                said = "" if of == "first_at" else "the compensation of "
+                told = f"the key of {said}{state.path_of(slot)} gets too old"
+                yield _told(at, told, lambda driver, slot=slot, of=of: _age(driver.state.slot(slot), of))  # type: ignore[misc]
     if state.due and next_due(state) != state.deadline:
         yield _told(at, "", lambda driver: driver.wait())
     if state.deadline and not (state.deadline_passed or state.back or state.ended):
@@ -257,7 +309,21 @@ def _from_outside(at: _At) -> Iterator[_At]:
             driver.cancel()
         except Conflict:
             return
-        yield _At(driver, at.landed, at.refused, True, _Way(at.way, "it is cancelled"))
+        yield replace(at, driver=driver, cancelled=True, way=_Way(at.way, "it is cancelled"))
+
+
+_KEYS = {
+    _S.RETRYING: "first_at",
+    _S.ACCEPTED: "first_at",
+    _S.PROBE_RETRYING: "first_at",
+    _S.UNDO_RETRYING: "undo_first_at",
+    _S.UNDO_ACCEPTED: "undo_first_at",
+}  # fmt: skip -- which key a saga waits to call again with
+
+
+def _age(slot: Slot, of: str) -> None:
+    """A key gets old by being older, and not by time that would pass for all others as well."""
+    setattr(slot, of, getattr(slot, of) - 2 * _AGE_MS)
 
 
 def _deadline(at: _At) -> Iterator[_At]:
@@ -266,9 +332,9 @@ def _deadline(at: _At) -> Iterator[_At]:
     running = [slot for slot in at.driver.calls if state.status_of(slot) is _S.RUNNING and not state.committed]
     cut = [slot for slot in running if not state.nodes[slot].pivot]
     yield _told(at, "the deadline passes", Driver.pass_deadline)
-    able = [
+    able = sorted(
         slot for slot in cut if not state.nodes[slot].read_only and state.nodes[slot].index not in state.graph.atomic
-    ]
+    )
     if able:
         paths = " and ".join(state.path_of(slot) for slot in able)
         said = f"the deadline cuts {paths} after it took effect"
@@ -284,25 +350,34 @@ _SETTLED = frozenset(
     {_S.SUCCEEDED, _S.REJECTED, _S.FAILED, _S.UNKNOWN, _S.PASSED, _S.TIMED_OUT, _S.DROPPED, _S.PARKED, _S.OWED}
     | {_S.COMPENSATED, _S.SKIPPED}
 )
-_UNDONE_NOW = frozenset({_S.UNDO_READY, _S.COMPENSATING, _S.UNDO_SETTLING, _S.UNDO_RETRYING})
+_UNDONE_NOW = frozenset(
+    {_S.UNDO_READY, _S.COMPENSATING, _S.UNDO_SETTLING, _S.UNDO_RETRYING} | {_S.UNDO_ACCEPTED, _S.UNDO_POLLING}
+)
 
 
 def _signature(at: _At) -> object:
     state: SagaState = at.driver.state
     return (
         at.landed, at.refused, at.cancelled, state.status, state.back, state.undoing, state.committed, state.pivot,
-        state.deadline_passed, state.cancelling, state.walk_done, tuple(map(_of_slot, state.slots)),
-        tuple(state.leaving), tuple(state.alternatives),
+        state.deadline_passed, state.cancelling, state.walk_done,
+        tuple(_of_slot(slot, at.driver.now) for slot in state.slots), tuple(state.leaving), tuple(state.alternatives),
     )  # fmt: skip
 
 
-def _of_slot(slot: Slot | None) -> object:
+def _of_slot(slot: Slot | None, now: int) -> object:
     if slot is None:
         return None
     found = [getattr(slot, name) for name in _ALWAYS]
     if slot.status in _UNDONE_NOW:
         found += [getattr(slot, name) for name in _BACK]
+        found += _times(slot.undo_first_at, slot.poll_until - now)
     elif slot.status not in _SETTLED:
         found += [getattr(slot, name) for name in _FORWARD]
         found.append(min(slot.attempts, _TWICE.attempts + 1))  # of more than there are, none differs
+        found += _times(slot.first_at, slot.poll_until - now)
     return tuple(found)
+
+
+def _times(first_at: int, left_ms: int) -> tuple[object, ...]:
+    """Of times, two tell: that a key is too old, and how often will still be asked; -1 when nothing was accepted."""
+    return 0 < first_at < START, max(0, left_ms) if left_ms > -START // 2 else -1
