@@ -162,9 +162,9 @@ def test_one_scenario_is_replayed_with_the_timeline(call, write):
     done = call("verify", f"{name}:sell", "--scenario", "action pay refused")
     assert done.code == 0
     assert done.out.endswith("nothing wrong\n")
-    done = call("verify", f"{name}:sell", "--scenario", "action pay#7 refused")
+    done = call("verify", f"{name}:sell", "--scenario", "action pay call 7 refused")
     assert done.code == 2
-    assert "action pay#7 refused does not come about" in done.err
+    assert "action pay call 7 refused does not come about" in done.err
 
 
 def test_a_regression_file_fails_until_the_mistake_is_mended(call, write, tmp_path):

@@ -12,9 +12,9 @@ What may become of one call, in a run of `amends verify`. A scenario names the c
 the number of the call that the function makes of a double:
 
     action charge_card unanswered; compensation charge_card answer-lost
-    input 2; action ship#2 call-crash@1
+    input 2; action ship call 2 call-crash@1
 
-`#2` is the second call of that action. A failure by a way names the rule whose page explains such a mistake.
+`call 2` is the second call of that action. A failure by a way names the rule whose page explains such a mistake.
 """
 
 

@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from .calls import Seen, acts, followed_by
+from .calls import Seen, acts
 from .findings import Hit, Rule, Severity
 from .source import Files, Source, function_of, source_of, walk
 from .subject import Function, Subject
@@ -81,9 +81,9 @@ def _keys(source: Source) -> Iterator[tuple[str, ast.expr]]:
 
 
 def _by_position(source: Source, call: ast.Call) -> Iterator[tuple[str, ast.expr]]:
-    """The arguments that a function of the author's takes by position, with the names of its parameters."""
-    followed = followed_by(source, call)
-    names = followed.parameters if followed else []
+    """The arguments that a function takes by position, with the names of its parameters."""
+    found = function_of(source.object_of(call.func))
+    names = list(found.__code__.co_varnames[: found.__code__.co_argcount]) if found is not None else []
     if names[:1] in (["self"], ["cls"]):
         names = names[1:]
     yield from zip(names, call.args, strict=False)

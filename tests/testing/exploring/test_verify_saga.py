@@ -290,7 +290,7 @@ def test_real_services_are_called_over_the_network() -> None:
         case = Case(Order("o-1", 3), resources=anew, network=True)
         verified = verify_saga(by_network(only_known=False), case, depth=1)
         assert verified.tried == verified.points > 20
-        assert len(service.requests) > 100
+        assert len(service.requests) > 50
         assert "no other saga ran beside one" in verified.notes[0]
         assert ("all or nothing", "SG009") in {
             (each.check, each.rule) for each in found(by_network(only_known=True), case, depth=1)

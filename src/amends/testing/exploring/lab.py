@@ -18,6 +18,7 @@ from .running import Point
 from .sandbox import Props, Ran, Sandbox
 from .scenario import Fault, Scenario
 from .watchdog import REAL_S, TakesRealTime, watched
+from .ways import ACTION
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +132,28 @@ class Lab:
         )  # fmt: skip
 
     def _run(self, scenario: Scenario, beside: Literal["", "first", "last"] = "", *, told: bool = False) -> Ran:
+        deadline_ms = self._deadline_in(scenario)
         with self._props.staged() as staged:
-            return Sandbox(self._props, staged, scenario, beside=beside, told=told).run()
+            return Sandbox(self._props, staged, scenario, beside=beside, told=told, deadline_ms=deadline_ms).run()
+
+    def _deadline_in(self, scenario: Scenario) -> int:
+        """A deadline that passes in the call, wait or sleep that the scenario wants it to; 0 when it wants none.
+
+        When that begins is known from a run with the faults before it. For the definition's own deadline may be a
+        day, and no call takes as long.
+        """
+        for number, fault in enumerate(scenario.faults):
+            if fault.way not in ("deadline", "deadline-before"):
+                continue
+            before = self._run(Scenario(scenario.input, scenario.faults[:number]))
+            for point in before.points:
+                if (point.op, point.path, point.call) == (
+                    fault.op,
+                    fault.path,
+                    fault.call,
+                ) and before.state is not None:
+                    return point.at_ms + _margin_ms(before.state, point)
+        return 0
 
     def _reference(self, number: int) -> Reference | None:
         if number not in self._references:
@@ -148,6 +169,14 @@ class Lab:
             return []
         after = " or ".join(dict.fromkeys(repr(each.after) for each in alike))
         return [Wrong("state", "", f"two sagas at a time leave {ran.after!r}; one after the other they leave {after}")]
+
+
+def _margin_ms(state: SagaState, point: Point) -> int:
+    """How long after its beginning the deadline passes: well before a call's own timeout, or a wait's end."""
+    index = state.find(point.path)
+    if point.op != ACTION or index < 0:
+        return 1
+    return max(1, min(1_000, state.policy_of(index).timeout_ms // 2))
 
 
 def _statuses(ran: Ran) -> list[object]:

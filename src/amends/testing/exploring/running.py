@@ -46,6 +46,7 @@ class Point:
         complete: whether the function ran to its end.
         held: whether it was one of those that fail alike.
         again: whether it was a request delivered late.
+        at_ms: when it began, in virtual time from the beginning of the run.
     """
 
     op: str
@@ -56,6 +57,7 @@ class Point:
     complete: bool = False
     held: bool = False
     again: bool = False
+    at_ms: int = 0
 
 
 class Running:

@@ -17,11 +17,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import copy
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Any, Literal, cast
+
+import msgspec
 
 from ...core import events as ev
 from ...core.context import Context
@@ -120,6 +123,12 @@ class Props:
             self._idle.append(staged)
 
 
+def _with_deadline(saga: Saga[Any, Any], deadline_ms: int) -> Saga[Any, Any]:
+    own = copy.copy(saga)
+    own.graph = msgspec.structs.replace(saga.graph, deadline_ms=deadline_ms)
+    return own
+
+
 class Sandbox:
     """The world of one run.
 
@@ -131,6 +140,7 @@ class Sandbox:
         seed: decides ids: 0, and another for a run beside it.
         beside: when another saga runs besides, of which no fault of the scenario speaks.
         told: whether its history is wanted.
+        deadline_ms: of the saga, instead of its own; 0 for its own.
     """
 
     def __init__(
@@ -143,6 +153,7 @@ class Sandbox:
         seed: int = 0,
         beside: Literal["", "first", "last"] = "",
         told: bool = False,
+        deadline_ms: int = 0,
     ) -> None:
         rng = Random(seed)  # noqa: S311 -- it repeats a run
         self.loop = VirtualLoop(rng)
@@ -151,7 +162,7 @@ class Sandbox:
         self.chance = _CHANCE
         self.ran = Ran(scenario)
         self._props = props
-        self._saga = staged.saga
+        self._saga = staged.saga if not deadline_ms else _with_deadline(staged.saga, deadline_ms)
         self._case = case = props.case
         self._beside = beside
         self._told = told
@@ -308,7 +319,7 @@ class Sandbox:
     def _rests(self, op: str, state: SagaState, slot: int) -> None:
         """A wait or a sleep has begun."""
         path = state.path_of(slot)
-        self.ran.points.append(Point(op, path, 1))
+        self.ran.points.append(Point(op, path, 1, at_ms=int(self.loop.time() * 1_000)))
         fault = self._stage.fault_of(op, path)
         way = fault.way if fault is not None else ""
         if way == "cancelled":

@@ -1,10 +1,10 @@
 """A scenario: which input, and which calls go which way. It has a text, which brings it back.
 
     action charge_card unanswered; compensation charge_card answer-lost
-    input 2; action ship#2 call-crash@1
+    input 2; action ship call 2 call-crash@1
 
-A fault names the call (`action`, `compensation`, `probe`, `wait` or `sleep` of a path), which one of them it is (`#2`;
-left out, the first), the way it goes, and for a call of a double inside the function, its number (`@1`).
+A fault names the call (`action`, `compensation`, `probe`, `wait` or `sleep` of a path), which one of them it is
+(`call 2`; left out, the first), the way it goes, and for a call of a double inside the function, its number (`@1`).
 
 Rules of this file: values, and their text. A scenario says nothing of ids, times or workers, so that it stays the same
 from run to run.
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from ...errors import UsageError
 from .ways import COMPENSATION, PROBE, WAYS, Way
 
-_FAULT = re.compile(r"(\w+) (\S+?)(?:#(\d+))? ([\w-]+)(?:@(\d+))?")
+_FAULT = re.compile(r"(\w+) (\S+)(?: call (\d+))? ([\w-]+)(?:@(\d+))?")
 _INPUT = re.compile(r"input (\d+)")
 _ORDINALS = ("", "the first", "the second", "the third", "the fourth", "the fifth")
 
@@ -47,7 +47,7 @@ class Fault:
         return WAYS[self.op, self.way]
 
     def __str__(self) -> str:
-        call = f"#{self.call}" if self.call > 1 else ""
+        call = f" call {self.call}" if self.call > 1 else ""
         at = f"@{self.at}" if self.row.within else ""
         return f"{self.op} {self.path}{call} {self.way}{at}"
 

@@ -158,7 +158,7 @@ class Stage:
         """Note that a call begins, and look up the way it goes."""
         path = context.step
         self._counts[op, path] += 1
-        point = Point(op, path, self._counts[op, path])
+        point = Point(op, path, self._counts[op, path], at_ms=int(self.world.loop.time() * 1_000))
         self.points.append(point)
         self.world.called(context)
         fault = self.fault_of(op, path, point.call)
