@@ -353,3 +353,5 @@ def test_twelve_steps_of_every_kind_are_explored_whole():
     some = [made(f"s{at}") for at in range(8)]
     found = explore(saga("beside", made("a"), beside, each(two_items, made("pick")), *some, deadline="1h"))
     assert (found.whole, found.stories) == (True, ())
+    polled = explore(saga("polled", *(slow(f"w{at}") for at in range(12)), deadline="1h"))
+    assert (polled.whole, polled.stories) == (True, ())

@@ -10,8 +10,9 @@ because of the definition, and not because its compensation was refused. The fir
 a shortest one, for states are visited by their distance.
 
 Rules of this file: the world (which effects landed) is kept here and the saga in the kernel; neither looks into the
-other. Two states that differ only in times, in numbers of calls, or in how they were reached are one. Attempts are two
-for each call, polls as well, and a compensation is refused for good at most once: that is what *every* means here.
+other, but for a key that is made older. Two states that differ only in times, in numbers of calls, or in how they were
+reached are one. Attempts are two for each call, polls as well, and one compensation at most is refused for good or not
+finished in its time: that is what *every* means here.
 """
 
 from __future__ import annotations
@@ -250,7 +251,9 @@ def _of_a_poll(at: _At, slot: int) -> Iterator[_At]:
     what = f"the compensation of {path}" if undo else path
     has_effect = None if state.nodes[slot].read_only else not undo
     yield _answered(at, slot, Answer.SUCCEEDS, f"{what} is finished", landed=has_effect)
-    yield _answered(at, slot, Answer.NOT_YET, f"{what} is not finished")
+    last = undo and state.slot(slot).poll_until <= at.driver.now + _POLLED[0]  # then a person ends it, as if refused
+    if not (last and at.refused):
+        yield _answered(at, slot, Answer.NOT_YET, f"{what} is not finished", refused=at.refused or last)
     if not undo and slot not in at.landed:
         yield _answered(at, slot, Answer.REJECTED, f"{what} is refused in the end")
         if has_effect:
@@ -294,11 +297,11 @@ def _from_outside(at: _At) -> Iterator[_At]:
     state = at.driver.state
     for slot in state.due:
         if state.policy_of(slot).key_ttl_ms and (of := _KEYS.get(state.status_of(slot))):
-            found = state.slot(slot)
-            if getattr(found, of) >= START:
-                said = "" if of == "first_at" else "the compensation of "
-                told = f"the key of {said}{state.path_of(slot)} gets too old"
-                yield _told(at, told, lambda driver, slot=slot, of=of: _age(driver.state.slot(slot), of))  # type: ignore[misc]
+            undo = of == "undo_first_at"  # then a person ends it, as if refused
+            if getattr(state.slot(slot), of) >= START and not (undo and at.refused):
+                told = f"the key of {'the compensation of ' if undo else ''}{state.path_of(slot)} gets too old"
+                aged = _told(at, told, lambda driver, slot=slot, of=of: _age(driver.state.slot(slot), of))  # type: ignore[misc]
+                yield replace(aged, refused=at.refused or undo)
     if state.due and next_due(state) != state.deadline:
         yield _told(at, "", lambda driver: driver.wait())
     if state.deadline and not (state.deadline_passed or state.back or state.ended):
