@@ -15,7 +15,7 @@ from .words import GIVES, MONEY, words_of
 _KEY_NAMES = frozenset({
     "idempotencykey", "xidempotencykey", "idempotencytoken", "key", "requestid", "xrequestid", "requesttoken",
     "clienttoken", "clientrequesttoken", "dedupid", "dedupkey", "dedupeid", "deduplicationid", "messageid",
-    "paypalrequestid", "messagededuplicationid", "idempotent",
+    "paypalrequestid", "messagededuplicationid", "idempotent", "idem", "idemkey", "idempotency",
 })  # fmt: skip
 _UNSTABLE = {
     "uuid.uuid1": "another one in each attempt", "uuid.uuid4": "another one in each attempt",

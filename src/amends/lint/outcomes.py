@@ -6,8 +6,8 @@ import ast
 from collections.abc import Iterator
 
 from .calls import Seen, acts, calls_of, followed_by, seems_to_act, tables_written
-from .findings import Hit, Rule, Severity
-from .source import Source, walk
+from .findings import Hit, Place, Rule, Severity
+from .source import Source, walk, wrappers_of
 from .subject import Function, Subject
 from .under_none import idle
 from .words import GIVES, MONEY, TAKES, words_of
@@ -43,10 +43,15 @@ def swallowed(subject: Subject) -> Iterator[Hit]:
         for function in (act.action, act.compensation):
             if function is None:
                 continue
-            for node, what in (*_swallowing(function.source), *_swallowed_by_a_helper(function.source)):
+            swallows = [
+                *((function.source.at(node)[:1], what) for node, what in _swallowing(function.source)),
+                *((function.source.at(node)[:1], what) for node, what in _swallowed_by_a_helper(function.source)),
+                *_swallowed_by_a_decorator(function),
+            ]
+            for place, what in swallows:
                 meaning = "is taken for done" if function.role == "compensation" else "is taken for success"
                 yield Hit(
-                    function.source.at(node)[:1] + function.source.places,
+                    place + function.source.places,
                     act.path,
                     f'the {function.role} of "{act.path}" catches {what} and goes on: what failed, or may '
                     f"have, {meaning}",
@@ -113,6 +118,13 @@ def _swallowed_by_a_helper(source: Source) -> Iterator[tuple[ast.AST, str]]:
             verbs = [words_of(helper.called(each).rpartition(".")[2]) for each in helper.calls]
             if what and any(words & (GIVES | MONEY | TAKES) for words in verbs):  # and not an alert, or a metric
                 yield call, f"{what} (in {ast.unparse(call.func)})"
+
+
+def _swallowed_by_a_decorator(function: Function) -> Iterator[tuple[tuple[Place, ...], str]]:
+    """Of the author's own decorators, what swallows; its place is the function's, for others may want it so."""
+    for wrapper in wrappers_of(function.source.files, function.call.function):
+        for _, what in _swallowing(wrapper):
+            yield function.source.places[:1], f"{what} (in a decorator, line {wrapper.line})"
 
 
 def _gathers(source: Source, call: ast.Call) -> bool:

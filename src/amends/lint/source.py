@@ -380,6 +380,18 @@ def _source_of(files: Files, call: Callable[..., Any], types: dict[str, type]) -
     return Source(files, function, code.co_filename, code.co_firstlineno, files.routine(code), types)
 
 
+def wrappers_of(files: Files, call: Callable[..., Any]) -> Iterator[Source]:
+    """The author's own decorators around a callable, as the functions that they put in its place."""
+    inner: Any = innermost(call)
+    home = str(getattr(inspect.unwrap(inner), "__module__", "")).partition(".")[0]
+    while hasattr(inner, "__wrapped__"):
+        # `functools.wraps` gives a wrapper the module's name of what it wraps; its globals tell where it was written.
+        if isinstance(inner, FunctionType) and str(inner.__globals__.get("__name__", "")).partition(".")[0] == home:
+            code = inner.__code__
+            yield Source(files, inner, code.co_filename, code.co_firstlineno, files.routine(code), {})
+        inner = inner.__wrapped__
+
+
 def function_of(value: Any) -> FunctionType | None:
     """The plain function that an attribute of a class, or a global, is; None when it is none."""
     if _is(value, (staticmethod, classmethod, MethodType)):
