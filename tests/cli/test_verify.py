@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from tests.cli.processes import MAIN, amends as _amends
 
 SHOP = """
 import os
+import re
 import sys
 import time
 from dataclasses import dataclass
@@ -288,5 +290,6 @@ def test_a_process_that_dies_is_told_by_the_scenario_it_had(write, tmp_path):
     done = amends("verify", f"{write(text)}:mixed", "--jobs", 2, cwd=tmp_path)
     assert "case: it ends the process in the middle of a run" in done.stdout
     assert "    scenario: " in done.stdout
+    assert re.search(r"note: given up: \d+ runs ended their process", done.stderr)
     assert done.returncode == 1
     assert os.environ.get("IN_A_RUN") is None

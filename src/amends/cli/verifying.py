@@ -76,7 +76,7 @@ def verify_target(target: str, case: str, wanted: Wanted, *, form: str) -> int:
     if interrupted:
         say("amends: interrupted; what was found so far is above" + _how_to_go_on(wanted))
         return INTERRUPTED
-    if verified.left:
+    if verified.left and not exploration.stopped:
         say(f"amends: time was over{_how_to_go_on(wanted)}")
     return FAILED if verified.failures else OK
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from amends import Context, Rejected, Saga, step
+from amends import Context, Rejected, Saga, choose, step, wait_for, when
+from amends.errors import UsageError
 from amends.testing import Case, Participant, Recorder, replay, verify_saga
 from amends.testing.exploring.exploration import Exploration
 from amends.testing.exploring.lab import Lab
@@ -295,3 +297,73 @@ def test_real_services_are_called_over_the_network() -> None:
         assert ("all or nothing", "SG009") in {
             (each.check, each.rule) for each in found(by_network(only_known=True), case, depth=1)
         }
+
+
+def test_a_wait_without_its_signal_is_told() -> None:
+    saga = Saga("waits", wait_for("approval", Order), input=Order)
+    (failure,) = found(saga, Case(Order("o-1", 3)), depth=1)
+    assert (failure.check, failure.scenario) == ("ends", "input 1")
+    assert "it waits for the signal approval: give Case(signals={'approval': ...})" in failure.what
+
+
+def test_a_predicate_that_fails_is_told_as_what_it_is() -> None:
+    def is_large(order: Order) -> bool:
+        return order.totl > 3  # type: ignore[attr-defined,no-any-return]
+
+    @step
+    async def wrap(order: Order) -> None: ...
+
+    saga = Saga("chooses", choose(when(is_large, wrap), otherwise=()), input=Order)
+    (failure,) = found(saga, Case(Order("o-1", 3)), depth=1)
+    assert (failure.check, failure.rule) == ("ends", "")
+    assert "is parked for good, and asking again does not help: AttributeError" in failure.what
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (Case, "with which input?"),
+        (lambda: Case(Order("o", 1), resources=[Bank()]), "would be shared by all runs; give its class"),
+    ],
+)
+def test_a_case_that_cannot_be_is_refused(make: Callable[[], Case], said: str) -> None:
+    with pytest.raises(UsageError, match="AM2570") as raised:
+        make()
+    assert said in str(raised.value)
+
+
+def test_a_parameter_of_an_invariant_that_fits_nothing_is_told() -> None:
+    case = case_of()
+
+    @case.invariant
+    def wrong(courier: Courier) -> None: ...
+
+    with pytest.raises(
+        UsageError, match="wrong, parameter courier: 0 of these fit it; there are Bank, Order, SagaView"
+    ):
+        verify_saga(saga_of(charge, refund), case, depth=1)
+
+
+def test_atomic_steps_want_a_connection() -> None:
+    @step(atomic=True)
+    def book(order: Order, connection: sqlite3.Connection) -> None: ...
+
+    saga = Saga("books", book, input=Order)
+    with pytest.raises(UsageError, match=r"AM2572.*atomic steps \(book\)"):
+        verify_saga(saga, Case(Order("o", 1)))
+
+
+@pytest.mark.parametrize("depth", [0, 5, "2"])
+def test_a_depth_that_cannot_be_is_refused(depth: Any) -> None:
+    with pytest.raises(UsageError, match="AM2573"):
+        verify_saga(saga_of(charge, refund), case_of(), depth=depth)
+
+
+def test_time_that_is_over_leaves_the_rest() -> None:
+    verified = verify_saga(saga_of(charge, refund), case_of(), max_time="1ms")
+    assert not verified.whole
+    assert verified.left > 0
+
+
+class Courier:
+    """What no case here makes."""

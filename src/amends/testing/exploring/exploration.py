@@ -49,6 +49,7 @@ class Exploration:
         self.depth = depth
         self.runs = 0
         self.failures: dict[tuple[str, str, str], Failure] = {}
+        self.stopped = ""  # why it was given up, when that was not for time
         self._waiting = deque(Scenario(number) for number in range(1, len(case.inputs) + 1))
         self._taken: deque[Scenario] = deque()  # and not noted yet
         self._plan = Plan(saga.graph, beside=not case.network)
@@ -111,7 +112,7 @@ class Exploration:
         alike = {known[2] for known in self.failures if known[:2] == (check, step)}
         if "" in alike:  # it is so however the saga turns back: whatever else leads there shows nothing new
             return False
-        within = any(fault.row.within and fault.way != "other" for fault in scenario.faults[-1:])
+        within = any(fault.row.within and fault.way != "other" for fault in scenario.faults)
         told = scenario.faults and scenario.faults[-1].row.rule
         return bool(told and not within) or not alike
 
@@ -133,7 +134,7 @@ class Exploration:
         ]
 
     def _notes(self, lab: Lab) -> list[str]:
-        notes = []
+        notes = [self.stopped] if self.stopped else []
         if not (lab.recorders or self.case.invariants or self.case.has_state):
             notes.append(
                 "nothing tells whether an effect stands: the case has no invariant, no state, and no Recorder; only "

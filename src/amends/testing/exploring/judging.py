@@ -21,6 +21,7 @@ from typing import Any
 from ...core.graph import Kind
 from ...core.state import SagaState
 from ...core.transitions import SagaStatus, StepStatus
+from ...errors import DefinitionError, UsageError
 from ..recorder import Effect, Recorder
 from .case import Case, ask
 from .running import Point, told
@@ -120,9 +121,11 @@ def _ends(ran: Ran) -> Iterator[Wrong]:
             continue
         path = state.path_of(index)
         if slot.status is StepStatus.PARKED:
-            why = "after the pivot, where there is no way back" if state.committed else "for good"
+            why, rule = (
+                ("after the pivot, where there is no way back", "SG001") if state.committed else ("for good", "")
+            )
             said = f": {slot.error}" if slot.error else ""
-            yield Wrong("ends", path, f"{path} is parked {why}, and asking again does not help{said}", "SG001")
+            yield Wrong("ends", path, f"{path} is parked {why}, and asking again does not help{said}", rule)
             continue
         if slot.reason in _STAYS:
             if _took_effect(ran, path):
@@ -209,7 +212,9 @@ def _invariants(case: Case, ran: Ran) -> Iterator[Wrong]:
             answer = ask(invariant, [*ran.doubles, ran.given, ran.view])
         except AssertionError as error:
             yield Wrong(name, "", f"{name} does not hold when the saga is {ran.view.status}{_why(error)}")
-        except Exception as error:
+        except (UsageError, DefinitionError):  # of the case
+            raise
+        except Exception as error:  # the author's own function may raise anything
             yield Wrong(name, "", f"{name} raises: {told(error)}")
         else:
             if answer is False:

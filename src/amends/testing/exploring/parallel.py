@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from typing import Any
 
 from ...core.definition import Saga
@@ -28,6 +28,7 @@ from .scenario import Scenario
 from .verifying import AT_A_TIME, Tell, note
 
 Load = Callable[[], tuple[Saga[Any, Any], Case]]  # must be picklable
+_DEATHS_MAX = 3  # of processes: each takes a second to replace, and one is told of like the other
 _AHEAD = 3  # batches that each process has before it
 
 _lab: Lab | None = None  # of this process, when it is one of those that try
@@ -62,6 +63,9 @@ def explore_in_processes(
                 return exploration.verified(lab)
             note(exploration, lab, processes.next_trials())
             tell(exploration)
+            if processes.deaths >= _DEATHS_MAX:
+                exploration.stopped = f"given up: {processes.deaths} runs ended their process"
+                return exploration.verified(lab)
 
 
 class _Processes:
@@ -69,6 +73,7 @@ class _Processes:
 
     def __init__(self, load: Load, jobs: int, real_s: float) -> None:
         self.waiting: deque[tuple[list[Scenario], Future[list[Trial]]]] = deque()
+        self.deaths = 0
         self._load = load
         self._jobs = jobs
         self._real_s = real_s
@@ -77,8 +82,15 @@ class _Processes:
     def __enter__(self) -> _Processes:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None or self.deaths:
+            _kill_all()
+        self._pool.shutdown(cancel_futures=True)
+
+    def _begin_again(self) -> ProcessPoolExecutor:
+        _kill_all()
+        self._pool.shutdown(cancel_futures=True)
+        return self._begin()
 
     def _begin(self) -> ProcessPoolExecutor:
         spawned = get_context("spawn")
@@ -103,14 +115,21 @@ class _Processes:
 
     def _one_by_one(self, scenarios: list[Scenario]) -> Iterator[Trial]:
         """Each alone, so that the one that ends its process is known."""
-        self._pool = self._begin()
+        self._pool = self._begin_again()
         for scenario in scenarios:
             try:
                 yield from self._pool.submit(_try, [scenario]).result()
             except BrokenProcessPool:
-                self._pool = self._begin()
+                self.deaths += 1
+                self._pool = self._begin_again()
                 what = "it ends the process in the middle of a run (os._exit, a signal, or no memory left)"
                 yield Trial(scenario, (), (), "", (Wrong("case", "", what),), ())
+
+
+def _kill_all() -> None:
+    """End the processes that try: a pool that broke may leave one behind, which would keep this one from ending."""
+    for child in active_children():
+        child.kill()
 
 
 def _enter(load: Load, real_s: float) -> None:

@@ -31,6 +31,7 @@ from ...core.context import Context
 from ...core.definition import Saga
 from ...core.events import decode_frame
 from ...core.graph import Kind
+from ...core.places import split
 from ...core.state import SagaState
 from ...core.transitions import SagaStatus, StepStatus
 from ...errors import AmendsError, UsageError
@@ -155,17 +156,25 @@ class Sandbox:
         told: bool = False,
         deadline_ms: int = 0,
     ) -> None:
-        rng = Random(seed)  # noqa: S311 -- it repeats a run
-        self.loop = VirtualLoop(rng)
-        self.links: dict[Machine, Any] = {}  # the monitor's: nobody here has a store at the end of a line
-        self.leader: Machine | None = None
-        self.chance = _CHANCE
-        self.ran = Ran(scenario)
+        self.ran = ran = Ran(scenario)
         self._props = props
         self._saga = staged.saga if not deadline_ms else _with_deadline(staged.saga, deadline_ms)
         self._case = case = props.case
         self._beside = beside
         self._told = told
+        ran.given = case.inputs[scenario.input - 1]
+        ran.doubles = case.doubles() if doubles is None else doubles
+        if doubles is None:
+            ran.before = case.state_of(ran.doubles, ran.given)
+            for double in ran.doubles:
+                props.taps.on(double)
+        self._store = self._store_for(ran.doubles)
+        # From here on nothing is refused: the loop is one that `run` closes.
+        rng = Random(seed)  # noqa: S311 -- it repeats a run
+        self.loop = VirtualLoop(rng)
+        self.links: dict[Machine, Any] = {}  # the monitor's: nobody here has a store at the end of a line
+        self.leader: Machine | None = None
+        self.chance = _CHANCE
         self._clock = SimulatedClock(self.loop, rng)
         self._monitor = Monitor(cast("World", self))
         self._stage = staged.stage = Stage(self, scenario, case.error, props.network)
@@ -173,15 +182,7 @@ class Sandbox:
         self._orchestrator: Orchestrator | None = None
         self._saga_id = ""
         self._news: asyncio.Future[None] | None = None
-        ran = self.ran
-        ran.given = case.inputs[scenario.input - 1]
-        ran.doubles = case.doubles() if doubles is None else doubles
         ran.points = self._stage.points
-        ran.before = case.state_of(ran.doubles, ran.given) if doubles is None else None
-        if doubles is None:
-            for double in ran.doubles:
-                props.taps.on(double)
-        self._store = self._store_for(ran.doubles)
 
     def _store_for(self, doubles: Sequence[object]) -> SandboxStore:
         graph = self._saga.graph
@@ -221,10 +222,10 @@ class Sandbox:
         operations = 0
         while True:
             state = self.ran.state
+            if state is not None and state.finished:
+                break
             if self.leader is None or self.leader.killed:
                 self._boot()
-            elif state is not None and state.finished:
-                break
             elif state is not None and state.status is SagaStatus.REQUIRES_MANUAL:
                 operations += 1
                 if operations > _OPERATIONS_MAX or not await self._operate():
@@ -340,7 +341,7 @@ class Sandbox:
 
     def _signal(self, path: str) -> None:
         signals = self._case.signals_for(self.ran.given)
-        name = path.rpartition("/")[2] if path not in signals else path
+        name = path if path in signals else split(path)[0].rpartition("/")[2]
         machine, orchestrator = self.leader, self._orchestrator
         if name not in signals or machine is None or orchestrator is None:
             return
@@ -360,7 +361,8 @@ class Sandbox:
             for index, slot in enumerate(state.slots)
             if slot is not None and slot.status is StepStatus.WAITING
         ]
-        missing = [path for path in waits if path not in self._case.signals_for(self.ran.given)]
+        names = [split(path)[0].rpartition("/")[2] for path in waits]
+        missing = [name for name in names if name not in self._case.signals_for(self.ran.given)]
         if missing:
             return f"it waits for the signal {missing[0]}: give Case(signals={{{missing[0]!r}: ...}})"
         return f"it is {state.status}, and does not come to an end within {_PATIENCE_S / 86_400:.0f} days"
