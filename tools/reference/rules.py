@@ -20,7 +20,9 @@ BY_RUNNING = {"SG013": {"wrong": "late_action_is_let_in", "right": "reservation_
 INTRODUCTION = """\
 What [`amends check`](../how-to/check.md) looks for. An **error** is a mistake: the saga will lose, double or strand an
 effect. A **warning** is very likely one. An **info** is a question, or advice, and is shown with `--severity info`.
-Numbers that are missing here are of checks that are not made.
+Of the numbers that are missing here, what a changed definition does to sagas in flight (SG028) is told by
+[`amends diff`](../how-to/versions.md), and what another saga reads too early (SG021) only by running: `amends verify`
+reports it as SG018. Others are of checks that are not made.
 
 A comment silences one place, if it says why: `# amends: ignore[SG005] the reservation lapses within minutes`.
 """
