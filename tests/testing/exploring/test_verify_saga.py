@@ -306,6 +306,19 @@ def test_a_wait_without_its_signal_is_told() -> None:
     assert "it waits for the signal approval: give Case(signals={'approval': ...})" in failure.what
 
 
+def test_a_wait_that_can_only_time_out_is_noted() -> None:
+    @step(read_only=True)
+    async def look(order: Order) -> None: ...
+
+    saga = Saga("waits", wait_for("approval", Order, timeout="1h"), look, input=Order)
+    verified = verify_saga(saga, Case(Order("o-1", 3)), depth=1)
+    assert "the case has no signal approval: its wait can only time out" in verified.notes
+    assert verified.unreached == ("look",)
+    verified = verify_saga(saga, Case(Order("o-1", 3), signals={"approval": Order("o-2", 1)}), depth=1)
+    assert not any("signal" in note for note in verified.notes)
+    assert verified.unreached == ()
+
+
 def test_a_predicate_that_fails_is_told_as_what_it_is() -> None:
     def is_large(order: Order) -> bool:
         return order.totl > 3  # type: ignore[attr-defined,no-any-return]

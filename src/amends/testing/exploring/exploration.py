@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import Any
 
 from ...core.definition import Saga
+from ...core.graph import Kind
 from ...errors import UsageError
 from .case import Case
 from .findings import Failure, Verified
@@ -140,6 +141,13 @@ class Exploration:
                 "nothing tells whether an effect stands: the case has no invariant, no state, and no Recorder; only "
                 "ends were judged"
             )
+        given = {name for each in self.case.inputs for name in self.case.signals_for(each)}
+        waits = [node.path for node in self.saga.graph.nodes if node.kind is Kind.WAIT]
+        notes += [
+            f"the case has no signal {path.rpartition('/')[2]}: its wait can only time out"
+            for path in waits
+            if not {path, path.rpartition("/")[2]} & given
+        ]
         if self.case.network:
             notes.append("no other saga ran beside one, for the services are shared by all")
         notes += [
