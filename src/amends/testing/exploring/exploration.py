@@ -27,6 +27,7 @@ from .planning import Cell, Plan, cell_of
 from .scenario import Scenario, parse
 
 _FORMAT = 1
+_AT_THE_EDGE = frozenset({"SG009", "SG011", "SG012"})  # what is so of the whole call is so of each call within it
 _ONE_IS_ENOUGH = frozenset({"case", "promise", "nothing twice"})  # however it comes about, it is one mistake
 
 
@@ -113,9 +114,10 @@ class Exploration:
         alike = {known[2] for known in self.failures if known[:2] == (check, step)}
         if "" in alike:  # it is so however the saga turns back: whatever else leads there shows nothing new
             return False
-        within = any(fault.row.within and fault.way != "other" for fault in scenario.faults)
         told = scenario.faults and scenario.faults[-1].row.rule
-        return bool(told and not within) or not alike
+        if any(fault.row.within and fault.way != "other" for fault in scenario.faults):
+            return not alike & _AT_THE_EDGE
+        return bool(told) or not alike
 
     def verified(self, lab: Lab) -> Verified:
         """What it came to, so far."""
