@@ -9,28 +9,39 @@ from __future__ import annotations
 from ..errors import UsageError
 from .base import Store
 
-_KNOWN = "sqlite:///relative.db, sqlite:////absolute/path.db, or sqlite:// for memory"
+_KNOWN = "sqlite:///relative.db, sqlite:////absolute/path.db, sqlite:// for memory, or postgresql://user@host/database"
 
 
 def open_address(address: str) -> Store:
     """The store for an address, not yet opened.
 
     Parameters:
-        address: `sqlite:///relative.db`, `sqlite:////absolute.db`, or `sqlite://` for memory.
+        address: `sqlite:///relative.db`, `sqlite:////absolute.db`, `sqlite://` for memory, or `postgresql://...`.
 
     Raises:
-        UsageError: no store of this release has such an address.
+        UsageError: no store has such an address, or its driver is not installed.
     """
     scheme, separator, rest = address.partition("://")
     if not separator:
         raise UsageError(f"{address!r} is not a store address; write {_KNOWN}", code="AM2202")
     if scheme in ("postgresql", "postgres"):
-        raise UsageError(
-            f"PostgreSQL comes with a later release; this one opens {_KNOWN}", code="AM2203"
-        )  # the address is not repeated: it may hold a password
+        return _postgres(address)
     if scheme != "sqlite":
         raise UsageError(f"no store has addresses of the kind {scheme!r}; write {_KNOWN}", code="AM2202")
     return _sqlite(address, rest)
+
+
+def _postgres(address: str) -> Store:
+    try:
+        from .postgres import PostgresStore
+    except ImportError as error:
+        if error.name is None or not error.name.startswith("psycopg"):
+            raise
+        raise UsageError(
+            f"a store on PostgreSQL needs psycopg, which cannot be imported ({error}): pip install 'amends[postgres]'",
+            code="AM2203",
+        ) from error
+    return PostgresStore(address)
 
 
 def _sqlite(address: str, rest: str) -> Store:

@@ -11,7 +11,7 @@ A store keeps seven things:
     traces        of each saga that was pruned: that it was there, and how it ended
 
 Rules of this file:
-  * **Who may write.** Only the holder of the lease commits batches. Anybody may start a saga
+  * **Who may write.** Only the holder of the lease commits batches (of `Shared` stores: the holder of a saga's shard). Anybody may start a saga
     (frame 1), post a command, register a definition, advance the projection, and prune.
   * **Pruning** touches only a saga that is not open and whose summary holds its whole journal. For
     such a one the holder has nothing left to write but what comes late: a success after the end, a
@@ -31,9 +31,9 @@ Rules of this file:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, get_args, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, get_args, runtime_checkable
 
 from msgspec import Struct
 
@@ -337,6 +337,67 @@ class Store(Protocol):
 
         A database computes them; it must not hand every summary out.
         """
+
+
+class Standing(NamedTuple):
+    """How a worker stands among the others, as its last renewal found it.
+
+    Attributes:
+        mine: its shards.
+        free: how many shards nobody runs.
+        share: how many it should have.
+        next_end: when the first lease of another runs out, 0 without others; the store's time, in milliseconds.
+        some_gone: whether a holder is proven dead.
+        time: the store's own wall clock, in milliseconds.
+    """
+
+    mine: frozenset[int]
+    free: int
+    share: int
+    next_end: int
+    some_gone: bool
+    time: int
+
+
+@runtime_checkable
+class Shared(Protocol):
+    """What a store offers besides, if several workers run its sagas at once, each those of some shards.
+
+    `acquire` gives a lease on the shards that are free, at most on this worker's share of all, and None while there
+    is none; then those who hold them see that somebody waits. All shards of a lease are lost together. A shard moves by
+    itself only when its holder gives it up.
+    """
+
+    @property
+    def held(self) -> frozenset[int]:
+        """The shards of the lease."""
+
+    @property
+    def standing(self) -> Standing | None:
+        """What the last `renew` told."""
+
+    async def time(self) -> int:
+        """The store's own wall clock, in milliseconds: what leases and due times are told by."""
+
+    async def take(self, lease: Lease, *, now: int) -> frozenset[int]:
+        """Take free shards, those of leases that are over among them, up to this worker's share; which are new."""
+
+    async def give(self, lease: Lease, shards: Iterable[int]) -> None:
+        """Let shards go. Nothing of theirs may be under way any more."""
+
+    async def holder_of(self, saga_id: str, *, now: int) -> Lease | None:
+        """The lease in force on a saga's shard, or None."""
+
+    async def settled(self) -> int:
+        """The number before which the open set is complete: no saga with a smaller one can still appear."""
+
+    async def open_of(
+        self, shards: Iterable[int], *, after: int, due_from: int, due_before: int, limit: int, outside: bool = False
+    ) -> list[OpenRow]:
+        """As `open_sagas`, of some shards; `outside`: only those that others than the shard's worker started."""
+
+    async def commands_of(self, shards: Iterable[int], *, limit: int) -> list[CommandRow]:
+        """As `commands`, of some shards."""
 
 
 @runtime_checkable

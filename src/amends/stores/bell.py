@@ -66,10 +66,17 @@ class LocalBells:
 
     def hang(self, what: Ring) -> LocalBell:
         """Another bell."""
-        bells = self._bells.setdefault(what, [])
-        bell = LocalBell(bells.remove)
-        bells.append(bell)
+        bell = LocalBell(lambda gone: self.remove(what, gone))
+        self.add(what, bell)
         return bell
+
+    def add(self, what: Ring, bell: LocalBell) -> None:
+        """Have a bell rung from now on."""
+        self._bells.setdefault(what, []).append(bell)
+
+    def remove(self, what: Ring, bell: LocalBell) -> None:
+        """Ring it no more."""
+        self._bells[what].remove(bell)
 
     def ring(self, what: Ring) -> None:
         """Ring all of them."""

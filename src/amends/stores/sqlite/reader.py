@@ -19,10 +19,10 @@ from ...core.filters import Filter
 from ...core.summary import SHAPE, Summary, hold_of
 from ..base import CommandRow, DefinitionRow, FrameRow, GroupBy, JournalRow, KeyRow, Lease, OpenRow, Owner, Tally, Trace
 from ..figures import PERCENTS, Figures, counted
+from ..filter import conditions, grouping
 from ..owner import is_gone
 from ..projection import Outlines, fold_row, outlines_of
 from .faults import when_opening, when_reading
-from .filter import conditions, grouping
 from .sql import query
 
 _encode = msgspec.json.encode

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from ..packaged import missing_of
 from .faults import is_busy, too_new, when_opening
 from .sql import Migration, migrations, query, statements
 
@@ -67,10 +68,7 @@ def applied(db: sqlite3.Connection, path: Path) -> set[int]:
 
 def missing(has: set[int], *, last_post: bool) -> list[Migration]:
     """What is to be applied, in order; `last_post`: also what waits until no older release is left."""
-    found = [migration for migration in migrations() if migration.number not in has]
-    while found and has and not last_post and found[-1].kind == "post":
-        found.pop()
-    return found
+    return missing_of(migrations(), has, last_post=last_post)
 
 
 def check(db: sqlite3.Connection, path: Path) -> bool:

@@ -31,13 +31,13 @@ from ..base import (
     Trace,
 )  # fmt: skip
 from ..figures import Figures
+from ..gathering import Gathering
 from ..messages import refuse_nul, store_closed
+from ..posting import Posting
+from ..thread import ConnectionThread
 from .doorbell import Belfry
 from .forking import closed, opened
-from .gathering import Gathering
-from .posting import Posting
 from .reader import Reader
-from .thread import ConnectionThread
 from .writer import Writer
 
 T = TypeVar("T")
@@ -62,8 +62,8 @@ class SQLiteStore:
         self._posting = Posting(lambda posts: self._write(lambda db: self._writer.post(db, posts)))
         self._belfry = Belfry(self.path)
         self._starts = Gathering(lambda starts: self._write(lambda db: self._writer.start(db, starts)))
-        self._writing: ConnectionThread | None = None
-        self._reading: ConnectionThread | None = None
+        self._writing: ConnectionThread[sqlite3.Connection] | None = None
+        self._reading: ConnectionThread[sqlite3.Connection] | None = None
 
     async def open(self) -> None:
         """Connect, check and migrate.
@@ -76,7 +76,7 @@ class SQLiteStore:
         if self._writing is not None:
             return
         self._writing = ConnectionThread("amends-sqlite-writer", self._writer.connect, self._writer.disconnect)
-        self._reading = ConnectionThread("amends-sqlite-reader", self._reader.connect)
+        self._reading = ConnectionThread("amends-sqlite-reader", self._reader.connect, sqlite3.Connection.close)
         try:
             await self._writing.open()
             await self._reading.open()

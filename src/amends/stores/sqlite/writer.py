@@ -19,12 +19,12 @@ import msgspec
 
 from ...errors import AmendsError, StoreError, StoreFailed
 from ..base import Batch, DefinitionRow, FrameRow, Lease, Owner
+from ..gathering import Start
 from ..messages import exists_already, gap_before, lease_lost, other_definition
 from ..owner import is_gone
+from ..posting import Post
 from . import transacting
 from .faults import check_path, is_busy, refused_for_good, when_opening, when_writing
-from .gathering import Start
-from .posting import Post
 from .reader import Folded
 from .schema import check, configure, migrate
 from .sql import query, statements
@@ -222,12 +222,12 @@ class Writer:
 
     # -- the rest --------------------------------------------------------------------------------
 
-    def post(self, db: sqlite3.Connection, posts: Sequence[Post]) -> int:
-        """Put commands into the inbox; the first one's id, which the others follow."""
+    def post(self, db: sqlite3.Connection, posts: Sequence[Post]) -> Sequence[int]:
+        """Put commands into the inbox; their ids, in order."""
         rows = _encode([(saga_id, body.decode(), now) for saga_id, body, now in posts]).decode()
         with self._writing():
             last = self._insist(db, query("insert_commands"), (rows,)).lastrowid
-        return int(last or 0) - len(posts) + 1
+        return range(int(last or 0) - len(posts) + 1, int(last or 0) + 1)
 
     def register(self, db: sqlite3.Connection, rows: Sequence[DefinitionRow]) -> None:
         """Remember definitions, all of them or none. Raises Conflict."""

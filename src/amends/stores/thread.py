@@ -8,18 +8,18 @@ lock once, and that is all that the hand-over costs.
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
+C = TypeVar("C")  # the connection
 T = TypeVar("T")
 _Job = tuple[Callable[[], Any], asyncio.AbstractEventLoop, "asyncio.Future[Any]"]
 
 
-class ConnectionThread:
+class ConnectionThread(Generic[C]):
     """Runs jobs one after the other on its own connection.
 
     Parameters:
@@ -31,13 +31,13 @@ class ConnectionThread:
     def __init__(
         self,
         name: str,
-        connect: Callable[[], sqlite3.Connection],
-        disconnect: Callable[[sqlite3.Connection], None] = sqlite3.Connection.close,
+        connect: Callable[[], C],
+        disconnect: Callable[[C], None],
     ) -> None:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._connect = connect
         self._disconnect = disconnect
-        self._db: sqlite3.Connection | None = None
+        self._db: C | None = None
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -45,7 +45,7 @@ class ConnectionThread:
         """Connect. Raises whatever `connect` raises."""
         await self._hand_over(self._open)
 
-    async def run(self, job: Callable[[sqlite3.Connection], T]) -> T:
+    async def run(self, job: Callable[[C], T]) -> T:
         """The job's answer. When the caller is cancelled the job is still done, and its answer dropped."""
 
         def on_connection() -> T:

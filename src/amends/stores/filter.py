@@ -2,15 +2,16 @@
 
 Rules of this file: the text is made of fixed fragments only, and every value is bound. What each term
 means is `stores.projection.matches`; a test compares the two on random filters. A beginning is a range
-and no LIKE, so that an index can serve it, and `%` is a sign like any other.
+and no LIKE, so that an index can serve it, and `%` is a sign like any other. Values are marked with `?`; a
+driver that wants another mark may replace it, for it stands nowhere else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ...core.filters import CORRELATION, Compare, Filter, Match, Term, Value, bound_of, successor
-from ..base import GroupBy
+from ..core.filters import CORRELATION, Compare, Filter, Match, Term, Value, bound_of, successor
+from .base import GroupBy
 
 Bound = list[str | int]
 
@@ -47,12 +48,20 @@ _GROUPS: dict[GroupBy, str] = {
 }  # fmt: skip
 
 
-def conditions(which: Filter, before: str = "") -> tuple[str, Bound]:
-    """The conditions joined by AND, and their values in order."""
+CAUSE = "instr(lower(body ->> 'cause'), lower(?)) > 0"  # that the cause holds a text, as SQLite says it
+
+
+def conditions(which: Filter, before: str = "", *, cause: str = CAUSE) -> tuple[str, Bound]:
+    """The conditions joined by AND, and their values in order.
+
+    Parameters:
+        before: only sagas whose id is less; "" for all.
+        cause: the database's way to say that the cause holds a text, with one mark.
+    """
     parts = ["saga_id < ?"] if before else ["true"]
     values: Bound = [before] if before else []
     for term in which.terms:
-        part, bound = _condition(term, which.now)
+        part, bound = _condition(term, which.now, cause)
         parts.append(f"NOT ({part})" if term.negated else part)
         values += bound
     return " AND ".join(parts), values
@@ -63,7 +72,7 @@ def grouping(by: Sequence[GroupBy]) -> str:
     return ", ".join(_GROUPS[field] for field in by)
 
 
-def _condition(term: Term, now: int) -> tuple[str, Bound]:
+def _condition(term: Term, now: int, cause: str) -> tuple[str, Bound]:
     if isinstance(term, Compare):
         op, limit = bound_of(term, now)
         return _NUMBERS[term.field].replace("{op}", op), [now, limit] if term.field == "duration" else [limit]
@@ -71,6 +80,8 @@ def _condition(term: Term, now: int) -> tuple[str, Bound]:
         part, bound = _texts(_COLUMNS[term.field], term.values)
         sparse = _SPARSE.get(term.field)
         return (f"{part} AND {sparse}" if sparse and all(map(_is_some, term.values)) else part), bound
+    if term.field == "cause":
+        return f"({' OR '.join([cause] * len(term.values))})", [value.text for value in term.values]
     return _SPECIAL[term.field](term)
 
 
@@ -112,15 +123,9 @@ def _version(term: Match) -> tuple[str, Bound]:
     return f"version IN ({_marks(term.values)})", [int(value.text) for value in term.values]
 
 
-def _cause(term: Match) -> tuple[str, Bound]:
-    part = " OR ".join(["instr(lower(body ->> 'cause'), lower(?)) > 0"] * len(term.values))
-    return f"({part})", [value.text for value in term.values]
-
-
 _SPECIAL: dict[str, Callable[[Match], tuple[str, Bound]]] = {
     "is": _flags,
     "failed": _failed,
     CORRELATION: _correlation,
     "version": _version,
-    "cause": _cause,
 }

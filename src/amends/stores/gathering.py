@@ -13,8 +13,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-from ...errors import Conflict
-from ..base import FrameRow, KeyRow
+from ..errors import Conflict
+from .base import FrameRow, KeyRow
 
 Start = tuple[FrameRow, KeyRow | None]
 _Asked = tuple[Start, "asyncio.Future[str]"]

@@ -19,10 +19,10 @@ class Posting:
     """Writes commands together.
 
     Parameters:
-        write: writes some in one transaction; the number of the first, which the others follow.
+        write: writes some in one transaction; their numbers, in order.
     """
 
-    def __init__(self, write: Callable[[Sequence[Post]], Awaitable[int]]) -> None:
+    def __init__(self, write: Callable[[Sequence[Post]], Awaitable[Sequence[int]]]) -> None:
         self._write = write
         self._waiting: list[tuple[Post, asyncio.Future[int]]] = []
         self._task: asyncio.Task[None] | None = None
@@ -39,7 +39,7 @@ class Posting:
         while self._waiting:
             together, self._waiting = self._waiting[:_TOGETHER_MAX], self._waiting[_TOGETHER_MAX:]
             try:
-                first = await self._write([post for post, _ in together])
+                numbers = await self._write([post for post, _ in together])
             except BaseException as error:
                 for _, answer in together:
                     if not answer.done():
@@ -47,6 +47,6 @@ class Posting:
                 if not isinstance(error, Exception):
                     raise  # this task is being cancelled: the loop is at its end
             else:
-                for number, (_, answer) in enumerate(together, first):
+                for number, (_, answer) in zip(numbers, together, strict=True):
                     if not answer.done():
                         answer.set_result(number)

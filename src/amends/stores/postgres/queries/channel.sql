@@ -1,0 +1,1 @@
+SELECT quote_ident('amends_' || left(current_schema(), 50))

@@ -1,0 +1,1 @@
+SELECT amends_prune_1(%s::text[], %s)

@@ -1,0 +1,1 @@
+SELECT body FROM amends_journal WHERE saga_id = %s AND seq = %s

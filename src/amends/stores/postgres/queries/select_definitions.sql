@@ -1,0 +1,1 @@
+SELECT name, version, fingerprint, structure, redactions FROM amends_definitions ORDER BY name, version

@@ -1,0 +1,1 @@
+SELECT fingerprint FROM amends_definitions WHERE name = %s AND version = %s

@@ -1,0 +1,1 @@
+SELECT body FROM amends_summaries WHERE saga_id = ANY (%s::text[])

@@ -1,0 +1,1 @@
+SELECT saga_id, name, key, status, ended, pruned FROM amends_pruned WHERE saga_id = %s

@@ -1,0 +1,1 @@
+SELECT amends_settled_1()

@@ -1,0 +1,1 @@
+SELECT id FROM amends_inbox WHERE id = ANY (%s::bigint[]) AND NOT done

@@ -1,0 +1,1 @@
+DELETE FROM amends_waiting WHERE owner = %s OR expires <= %s
