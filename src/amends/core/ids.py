@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from .shards import SHARDS
+
 _DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [high + low for high in _DIGITS for low in _DIGITS]
 _RANDOM_BITS = 80
 _AT_ONCE = 4096
+_SHARD_SHIFT = _RANDOM_BITS - 10  # the first ten random bits, of which the last six are the shard
+_SHARD_MASK = (SHARDS - 1) << _SHARD_SHIFT
 
 
 class IdMaker:
@@ -28,6 +32,7 @@ class IdMaker:
         self._pool = b""
         self._taken = 0
         self._last = 0
+        self._last_in: dict[int, int] = {}
 
     def new(self, now_ms: int) -> str:
         """The next id, made at `now_ms`."""
@@ -35,8 +40,17 @@ class IdMaker:
         if number <= self._last:
             number = self._last + 1
         self._last = number
-        pairs = _PAIRS
-        return "".join([pairs[(number >> shift) & 1023] for shift in range(120, -1, -10)])
+        return _text(number)
+
+    def new_in(self, shard: int, now_ms: int) -> str:
+        """The next id of a shard (see shards.py), made at `now_ms`; ids of one shard grow strictly."""
+        number = (now_ms << _RANDOM_BITS) | int.from_bytes(self._random(), "big")
+        number = (number & ~_SHARD_MASK) | (shard << _SHARD_SHIFT)
+        last = self._last_in.get(shard, 0)
+        if number <= last:
+            number = last + 1
+        self._last_in[shard] = number
+        return _text(number)
 
     def _random(self) -> bytes:
         # One system call for many ids; an id per call would cost more than the id.
@@ -45,3 +59,8 @@ class IdMaker:
             self._taken = 0
         self._taken += 10
         return self._pool[self._taken - 10 : self._taken]
+
+
+def _text(number: int) -> str:
+    pairs = _PAIRS
+    return "".join([pairs[(number >> shift) & 1023] for shift in range(120, -1, -10)])

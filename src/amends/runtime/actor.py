@@ -52,8 +52,8 @@ class Actor:
 
     __slots__ = (
         "_armed", "_due_on_disk", "_held_back", "_moving", "_timer", "calls", "cancels", "correlation", "dead",
-        "durable_seq", "engine", "holder", "news", "outcome_known", "running", "saga", "saga_id", "state", "stragglers",
-        "visitors", "written",
+        "durable_seq", "engine", "holder", "leaving", "news", "outcome_known", "running", "saga", "saga_id",
+        "state", "stragglers", "visitors", "written",
     )  # fmt: skip
 
     def __init__(self, engine: Engine, saga: Saga[Any, Any], state: SagaState) -> None:
@@ -72,6 +72,7 @@ class Actor:
         self.cancels: list[int] = []  # commands of the inbox that wait for the outcome of the pivot
         self.visitors = 0  # who looks at it right now, and keeps it in memory
         self.dead = False
+        self.leaving = False  # its shard is let go: nothing new is begun
         self.holder = ""  # the saga that has the start key, when this one was refused
         self.outcome_known = state.ended  # an end is durable
         self._held_back: list[tuple[list[Event], int, KeyRow | None]] | None = None  # turns, while it holds still
@@ -112,7 +113,8 @@ class Actor:
 
     def _fold_and_decide(self, happened: Sequence[Command], now: int) -> list[Event]:
         """The whole frame: what happened, and all that the kernel decides on it."""
-        state, draining = self.state, self.engine.draining
+        state = self.state
+        draining = self.leaving or self.engine.draining
         state.at = now
         frame: list[Event] = []
         commands = happened
@@ -323,7 +325,7 @@ class Actor:
             self._armed = due
             if due:  # one beyond the horizon is looked at again there, in case something keeps us in memory
                 self._arm(min(due, now + self.engine.horizon_ms), now)
-        if not state.finished and not self.engine.draining and self._resting(now):
+        if not (state.finished or self.leaving or self.engine.draining) and self._resting(now):
             self._leave(due or ASLEEP)
 
     def _arm(self, due: int, now: int) -> None:
@@ -366,6 +368,10 @@ class Actor:
             and all(future.done() for future in self.news)
             and self._resting(self.engine.clock.now_ms())
         )
+
+    def begun(self) -> bool:
+        """Whether a call of it runs; one that is announced and waits for its turn has not begun."""
+        return any(call.task is not None or call.body is not None for call in self.running.values())
 
     # --- calls ---------------------------------------------------------------------------------------
 

@@ -50,13 +50,15 @@ async def outcome_of(of: Orchestrator, saga_id: str, known: Actor | None) -> Any
             assert state.started is not None
             return outcome(state, of._sagas.get((state.started.name, state.started.version)))
         of._raise_failure()
-        if engine is not None and saga_id not in engine.held and await _news_of(engine, saga_id):
+        here = engine is not None and engine.runs(saga_id) and saga_id not in engine.held
+        if here and await _news_of(engine, saga_id):
             continue
         await of._watch.saga(saga_id, state.seq)
 
 
-async def _news_of(engine: Engine, saga_id: str) -> bool:
+async def _news_of(engine: Engine | None, saga_id: str) -> bool:
     """Watch a saga that rests on disk until it has news; False when it cannot be watched here."""
+    assert engine is not None
     try:
         async with engine.visit(saga_id) as actor:
             if not actor.dead and not has_outcome(actor.state):

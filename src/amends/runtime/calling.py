@@ -35,7 +35,7 @@ _log = logging.getLogger("amends")
 
 async def make(actor: Actor, call: Call) -> None:
     """Make the call and fold its answer. Raises only when its own worker is cancelled."""
-    if actor.dead or call.given_up:
+    if actor.dead or call.given_up or actor.leaving:
         return
     if actor.stragglers:
         try:

@@ -12,21 +12,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, cast
 
 from ..core.definition import Saga
 from ..core.events import WIRE_VERSION, AnyEvent, Event, Frame, Held, Released, Started, decode_frame
 from ..core.fold import fold_frame
+from ..core.ids import IdMaker
 from ..core.sealing import Sealing, decode_opened
+from ..core.shards import shard_of
 from ..core.state import IllegalTransition, SagaState
 from ..core.verbs import cut_off
 from ..errors import Conflict, LeaseLost, PayloadError, StoreError, StoreUnavailable
 from ..limits import ERROR_CHARS_MAX
 from ..observe.bus import Bus
 from ..observe.translator import Translator
-from ..stores.base import FrameRow, KeyRow, Lease, Store
+from ..stores.base import FrameRow, KeyRow, Lease, Shared, Store
 from .actor import Actor
 from .clock import Clock
 from .committer import Committer
@@ -36,6 +38,9 @@ from .texts import not_there
 from .timers import DeadlineHeap
 
 _log = logging.getLogger("amends")
+
+
+_LEAVING_S = 0.02  # how often one looks whether calls of shards that are let go have ended
 
 
 class Engine:
@@ -81,6 +86,10 @@ class Engine:
         self.actors: dict[str, Actor] = {}
         self.held: dict[str, str] = {}
         self.cancels: dict[str, list[int]] = {}  # found in the inbox before recovery, which decides some of them
+        self.shared = store if isinstance(store, Shared) else None
+        self.shards: list[int] = sorted(self.shared.held) if self.shared is not None else []  # those it runs
+        self._shards = frozenset(self.shards)
+        self._next_shard = 0
         self.left: set[str] | None = None  # sagas that leave memory while the intake reads journals
         self.draining = False
         self.stopped = False
@@ -94,11 +103,23 @@ class Engine:
 
     # --- a new saga ----------------------------------------------------------------------------------
 
-    async def start(self, saga: Saga[Any, Any], started: Started, key: KeyRow | None) -> Actor:
+    def new_id(self, ids: IdMaker, now: int) -> str:
+        """An id for a saga to start here: of one of the shards that run here, in turn."""
+        if not self.shards:
+            return ids.new(now)
+        self._next_shard = (self._next_shard + 1) % len(self.shards)
+        return ids.new_in(self.shards[self._next_shard], now)
+
+    def runs(self, saga_id: str) -> bool:
+        """Whether this worker runs the saga: always, unless several share the store."""
+        return self.shared is None or shard_of(saga_id) in self._shards
+
+    async def start(self, saga: Saga[Any, Any], started: Started, key: KeyRow | None) -> Actor | None:
         """Start a saga here; returns when that is durable.
 
         Returns:
-            its actor; `holder` is the id of the saga that has the key, when it was not started.
+            its actor; `holder` is the id of the saga that has the key, when it was not started. None when its
+            shard is run elsewhere by now: nothing was done.
 
         Raises:
             StoreUnavailable: the term ended meanwhile; whether it was started is unknown.
@@ -114,6 +135,8 @@ class Engine:
                 raise
         if self.stopped or self.draining:
             raise self.answer()
+        if not self.runs(started.saga_id):
+            return None
         state = SagaState(saga.graph)
         state.saga_id = started.saga_id
         state.deaths_max = self.settings.deaths_max
@@ -133,6 +156,7 @@ class Engine:
         Raises:
             NotFound: no such saga.
             Conflict: it is on hold (its definition or its journal cannot be used here).
+            StoreUnavailable: it runs elsewhere.
         """
         actor = await self._load(saga_id)
         try:
@@ -147,6 +171,7 @@ class Engine:
             if actor is not None:
                 actor.visitors += 1
                 return actor
+            self._refuse_elsewhere(saga_id)
             under_way = self._loading.get(saga_id)
             if under_way is None:
                 break
@@ -160,6 +185,7 @@ class Engine:
                 stale = saga_id in self._left_loading
             if self.stopped:
                 raise StoreUnavailable("this orchestrator's term ended meanwhile; nothing was done: ask again")
+            self._refuse_elsewhere(saga_id)
             if saga_id not in rows:
                 raise await not_there(self.store, saga_id)
             actor = self.take_up(saga_id, rows[saga_id], visitors=1)
@@ -171,12 +197,18 @@ class Engine:
             raise Conflict(f"saga {saga_id} is on hold: {self.held[saga_id]}", code="AM4003")
         return actor
 
+    def _refuse_elsewhere(self, saga_id: str) -> None:
+        if not self.runs(saga_id):
+            raise StoreUnavailable(f"saga {saga_id} runs in another worker; nothing was done: ask again")
+
     def take_up(self, saga_id: str, rows: list[FrameRow], *, visitors: int = 0) -> Actor | None:
         """Make an actor of a journal and let it go on; None when it is on hold, with the reason noted."""
         known = self.actors.get(saga_id)
         if known is not None:
             known.visitors += visitors
             return known
+        if not self.runs(saga_id):
+            return None
         try:
             frames = [decode_opened(self.sealing, saga_id, row.body) for row in rows]
             saga = self._definition_of(frames[0])
@@ -285,6 +317,40 @@ class Engine:
         )
         for notice in notices:
             self.bus.publish(notice)
+
+    # --- shards that come and go ------------------------------------------------------------------------
+
+    def take_over(self, shards: Iterable[int]) -> None:
+        """Run these shards, too; their sagas are yet to be read."""
+        self._run_shards(self._shards.union(shards))
+
+    def _run_shards(self, shards: frozenset[int]) -> None:
+        self._shards = shards
+        self.shards = sorted(shards)
+
+    async def let_shards_go(self, shards: frozenset[int], grace_s: float) -> None:
+        """Begin nothing new in these shards; let running calls end for a while, cut the others, write all of it."""
+        self._run_shards(self._shards - shards)
+        going = [actor for actor in self.actors.values() if shard_of(actor.saga_id) in shards]
+        for actor in going:
+            actor.leaving = True
+        give_up_at = self.loop.time() + grace_s
+        await self.committer.flush()  # intents on their way land: what they announce is known then
+        # An event per call would cost every call; this is rare.
+        while any(actor.begun() for actor in going) and self.loop.time() < give_up_at and not self.stopped:  # noqa: ASYNC110
+            await asyncio.sleep(_LEAVING_S)
+        if self.stopped:
+            return
+        for actor in going:
+            for call in list(actor.running.values()):
+                call.give_up("shutdown")
+        await self.committer.flush()
+        for actor in going:
+            if not self.stopped and not actor.dead:
+                self.forget(actor)
+                actor.abandon(self.answer())
+        for saga_id in [each for each in self.held if shard_of(each) in shards]:
+            del self.held[saga_id]
 
     # --- the term's end --------------------------------------------------------------------------------
 

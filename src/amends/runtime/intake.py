@@ -6,6 +6,8 @@ Rules of this file:
   * recovery goes in pages, oldest first, so the first saga moves while the last is still being read;
     a store that fails during recovery is asked again, from the page that failed.
   * a saga that cannot be taken up is on hold and stops nobody else.
+  * where several workers share the store, all of this is about the shards that run here; shards that are taken over
+    later are recovered by themselves, in the same way.
   * a command is applied at most once per term and answered in the transaction of its frame; a cancel that waits
     for its pivot in that of the frame that decides it.
 """
@@ -14,14 +16,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..core.filters import Filter, where
 from ..core.transitions import ENDS, SagaStatus
 from ..errors import AmendsError, StoreError, StoreUnavailable, UsageError
 from ..policies.durations import Duration, human, milliseconds
-from ..stores.base import CommandRow
+from ..stores.base import CommandRow, OpenRow
 from .applying import apply
 from .commands import decode_command, encode_error, opened
 from .pruning import prune, pruning_of
@@ -45,7 +49,8 @@ class Intake:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._last = 0  # the number of the open saga seen last
+        self._shared = engine.shared
+        self._last = 0  # every open saga up to this number has been seen
         self._tasks: set[asyncio.Task[Any]] = set()
         self._applying: set[asyncio.Task[Any]] = set()  # those of them that apply a command
         self._begun: set[int] = set()  # commands; each stays until a page without it has proved its answer durable
@@ -83,11 +88,9 @@ class Intake:
 
     async def _run(self) -> None:
         engine = self._engine
-        cancels = engine.cancels = await self._patiently(self._cancels)
-        known = dict(cancels)
-        await self._patiently(self._recover)
-        self._begun.update(command for saga_id in known.keys() - cancels.keys() for command in known[saga_id])
-        cancels.clear()
+        if self._shared is not None:  # what is started from now on is looked for from here on
+            self._last = await self._patiently(self._shared.settled) - 1
+        await self._recover(engine.shards)
         if not self.recovered.done():
             self.recovered.set_result(None)
         await self._patiently(self._sort_out_holds)
@@ -160,17 +163,32 @@ class Intake:
 
     # --- sagas -----------------------------------------------------------------------------------------
 
-    async def _recover(self) -> None:
-        """Take up every open saga that is awake or due soon."""
-        engine = self._engine
-        due_before = engine.clock.now_ms() + engine.horizon_ms
-        while await self._page(due_from=0, due_before=due_before):
-            pass
+    async def take_over(self, shards: Iterable[int]) -> None:
+        """Recover shards that another worker has run, as at the beginning."""
+        await self._recover(shards)
+        await self._patiently(self._sort_out_holds)
 
-    async def _cancels(self) -> dict[str, list[int]]:
+    async def _recover(self, shards: Iterable[int]) -> None:
+        """Take up every open saga of these shards that is awake or due soon."""
+        engine = self._engine
+        cancels = await self._patiently(lambda: self._cancels(shards))
+        known = dict(cancels)
+        engine.cancels.update(cancels)
+        due_before = engine.clock.now_ms() + engine.horizon_ms
+        last = 0
+        while page := await self._patiently(partial(self._open, shards, last, 0, due_before)):
+            await self._patiently(partial(self._take_up, [row.saga_id for row in page]))
+            last = page[-1].number
+        self._last = max(self._last, last)
+        decided = known.keys() - engine.cancels.keys()  # by what followed from the journals
+        self._begun.update(command for saga_id in decided for command in known[saga_id])
+        for saga_id in known:
+            engine.cancels.pop(saga_id, None)
+
+    async def _cancels(self, shards: Iterable[int]) -> dict[str, list[int]]:
         """The cancels in the inbox, by saga. One that waits for its pivot may be decided by the recovery itself."""
         found: dict[str, list[int]] = {}
-        for row in await self._engine.store.commands(limit=_PAGE):
+        for row in await self._waiting_commands(shards, _PAGE):
             with suppress(ValueError):  # one of another release is refused when it is applied
                 if decode_command(row.body).verb == "cancel":
                     found.setdefault(row.saga_id, []).append(row.id)
@@ -191,7 +209,11 @@ class Intake:
         """Take up those whose definition is, or is not, here: to be released, or held."""
         before = ""
         while page := await self._engine.store.summaries(which, before=before, limit=_PAGE):
-            wanted = [each for each in page if self._has(each.name, each.version, each.fingerprint) is here]
+            wanted = [
+                each
+                for each in page
+                if self._engine.runs(each.saga_id) and self._has(each.name, each.version, each.fingerprint) is here
+            ]
             await self._take_up([each.saga_id for each in wanted if here or each.held != "version"])
             before = page[-1].saga_id
 
@@ -203,7 +225,7 @@ class Intake:
         """What other processes wrote: new sagas, and commands; whether there was anything."""
         found, more = False, True
         while more:  # by turns: beside busy starters there is always another page of sagas
-            sagas = await self._page(due_from=0, due_before=1)
+            sagas = await self._page()
             commands = await self._commands()
             more = sagas or commands >= _PAGE
             found = found or more or commands > 0
@@ -212,7 +234,7 @@ class Intake:
     async def _commands(self) -> int:
         """Begin with commands that nobody works on, a page at most; how many."""
         # Those begun before are older, and found until their answers are durable: they must not fill the page.
-        rows = await self._engine.store.commands(limit=_PAGE + len(self._begun))
+        rows = await self._waiting_commands(self._engine.shards, _PAGE + len(self._begun))
         new = [row for row in rows if row.id not in self._begun]
         self._begun.intersection_update(row.id for row in rows)
         for row in new:
@@ -227,21 +249,45 @@ class Intake:
         engine = self._engine
         after, due_before = 0, engine.clock.now_ms() + engine.horizon_ms
         while True:
-            page = await engine.store.open_sagas(after=after, due_from=1, due_before=due_before, limit=_PAGE)
+            page = await self._open(engine.shards, after, 1, due_before)
             if not page:
                 return
             await self._take_up([row.saga_id for row in page])
             after = page[-1].number
 
-    async def _page(self, *, due_from: int, due_before: int) -> bool:
-        page = await self._engine.store.open_sagas(
-            after=self._last, due_from=due_from, due_before=due_before, limit=_PAGE
-        )
-        if not page:
-            return False
-        await self._take_up([row.saga_id for row in page])
-        self._last = page[-1].number
-        return True
+    async def _page(self) -> bool:
+        """Take up some sagas that others have started; whether there were any."""
+        engine, shared = self._engine, self._shared
+        if shared is None:
+            page = await engine.store.open_sagas(after=self._last, due_from=0, due_before=1, limit=_PAGE)
+            await self._take_up([row.saga_id for row in page])
+            self._last = page[-1].number if page else self._last
+            return bool(page)
+        # Transactions commit in another order than they got their numbers in, so those behind the last settled one
+        # are looked at again: what is in memory already costs a look into a dictionary.
+        settled = await shared.settled()
+        found, last = False, self._last
+        while page := await shared.open_of(
+            engine.shards, after=last, due_from=0, due_before=1, limit=_PAGE, outside=True
+        ):
+            new = [row.saga_id for row in page if row.saga_id not in engine.actors and row.saga_id not in engine.held]
+            found = found or bool(new)
+            await self._take_up(new)
+            last = page[-1].number
+        self._last = max(self._last, settled - 1)
+        return found
+
+    async def _open(self, shards: Iterable[int], after: int, due_from: int, due_before: int) -> list[OpenRow]:
+        if self._shared is not None:
+            return await self._shared.open_of(
+                shards, after=after, due_from=due_from, due_before=due_before, limit=_PAGE
+            )
+        return await self._engine.store.open_sagas(after=after, due_from=due_from, due_before=due_before, limit=_PAGE)
+
+    async def _waiting_commands(self, shards: Iterable[int], limit: int) -> list[CommandRow]:
+        if self._shared is not None:
+            return await self._shared.commands_of(shards, limit=limit)
+        return await self._engine.store.commands(limit=limit)
 
     async def _take_up(self, saga_ids: list[str]) -> None:
         engine = self._engine

@@ -39,15 +39,19 @@ from collections.abc import Callable
 from ..errors import LeaseLost, StoreError, StoreUnavailable
 from ..stores.base import Bell, Lease, Owner, Store
 from ..stores.owner import leave, watch
-from .clock import Clock
+from .clock import StoreTime
 from .engine import Engine
 from .intake import Intake
+from .sharing import Sharing
 
 _log = logging.getLogger("amends")
 _MARGIN = 1 / 3  # of the lease: below it no call begins
 _RENEW = 1 / 3  # of the lease: how often it is renewed
 _STANDBY_S = 2.0  # how often one who stands by looks without being told, where it would be told
 _STANDBY_UNTOLD_S = 0.2  # and where the holder's end or its release would not be heard of
+_LISTEN_S = 3_600.0  # how long one waits for a ring at a time
+_HEAR_GAP_S = 0.2  # between two renewals that were rung for
+_SOON_S = 0.05  # how long after the end of another's lease one looks
 
 
 class Leader:
@@ -57,7 +61,7 @@ class Leader:
         store: whose lease.
         owner: who asks.
         ttl_ms: how long a lease lasts.
-        clock: wall time.
+        clock: the store's time.
         begin: makes the engine of a new term.
         changed: told "acquired", "released" and "lost", for the event bus; "" when the store failed without a lease.
     """
@@ -67,7 +71,7 @@ class Leader:
         store: Store,
         owner: Owner,
         ttl_ms: int,
-        clock: Clock,
+        clock: StoreTime,
         begin: Callable[[Lease, Callable[[StoreError], None]], Engine],
         changed: Callable[[str], None],
     ) -> None:
@@ -82,7 +86,9 @@ class Leader:
         self.engine: Engine | None = None
         self.failed: StoreError | None = None
         self._until = 0.0  # monotonic: the lease is ours for certain
-        self._term_over: asyncio.Event = asyncio.Event()
+        self._woken: asyncio.Event = asyncio.Event()  # the term is over, or it is time to renew
+        self._sharing: Sharing | None = None
+        self._hearing: asyncio.Task[None] | None = None
         self._bell: Bell | None = None  # while standing by
 
     async def start(self) -> None:
@@ -102,13 +108,16 @@ class Leader:
         if lease is None:
             return False
         self._until = asked + self._ttl_ms / 1000
-        self._term_over = asyncio.Event()
+        self._woken = asyncio.Event()
         engine = self._begin(lease, self._ended)
         engine.executor.begin_until = self._begin_until()
         engine.committer.start()
         self.engine = engine
         self._intake = Intake(engine)
         self._intake.start()
+        if engine.shared is not None:
+            self._sharing = Sharing(engine, self._intake, engine.shared, self._ttl_ms / 1000)
+            self._hearing = loop.create_task(self._hear(self._store.bell("lease")), name="amends-lease-bell")
         self._changed("acquired")
         return True
 
@@ -117,7 +126,17 @@ class Leader:
         if not isinstance(error, LeaseLost):
             self.failed = error
             _log.error("nothing more is acknowledged: %s", error)
-        self._term_over.set()
+        self._woken.set()
+
+    async def _hear(self, bell: Bell) -> None:
+        """Renew at once when somebody waits for shards, or has given some up."""
+        try:
+            while True:
+                if await bell.wait(_LISTEN_S):
+                    self._woken.set()
+                    await asyncio.sleep(_HEAR_GAP_S)
+        finally:
+            bell.close()
 
     async def _run(self) -> None:
         while self.failed is None:
@@ -171,14 +190,26 @@ class Leader:
                 return
             if left < ttl_s * _MARGIN:
                 engine.executor.suspend()
+            pause_s = min(ttl_s * _RENEW, max(left - ttl_s * _MARGIN, left / 4))
             try:
                 # Not `wait_for`: in Python 3.11 it loses a cancellation that comes when the term has just ended.
-                async with asyncio.timeout(min(ttl_s * _RENEW, max(left - ttl_s * _MARGIN, left / 4))):
-                    await self._term_over.wait()
-                return
+                async with asyncio.timeout(self._until_another_ends(engine, pause_s)):
+                    await self._woken.wait()
+                self._woken.clear()
             except TimeoutError:
                 pass
+            if engine.stopped:
+                return
             await self._renew(engine)
+            if self._sharing is not None:
+                self._sharing.look()
+
+    def _until_another_ends(self, engine: Engine, pause_s: float) -> float:
+        """Sooner than the next renewal, when the lease of another worker runs out before it."""
+        standing = None if engine.shared is None else engine.shared.standing
+        if standing is None or not standing.next_end:
+            return pause_s
+        return min(pause_s, max(_SOON_S, (standing.next_end - engine.clock.now_ms()) / 1000 + _SOON_S))
 
     async def _renew(self, engine: Engine) -> None:
         asked = asyncio.get_running_loop().time()
@@ -197,15 +228,33 @@ class Leader:
             engine.fail(error)
         else:
             self._until = asked + self._ttl_ms / 1000
+            self._measured(engine, asked)
             engine.executor.begin_until = self._begin_until()
             if not engine.draining:
                 engine.executor.go_on()
 
+    def _measured(self, engine: Engine, asked: float) -> None:
+        """What the renewal told of the store's clock."""
+        standing = None if engine.shared is None else engine.shared.standing
+        if standing is not None:
+            took_ms = (asyncio.get_running_loop().time() - asked) * 1000
+            self._clock.told(standing.time, took_ms)
+
     def _begin_until(self) -> float:
         return self._until - self._ttl_ms / 1000 * _MARGIN
 
+    async def _stop_sharing(self) -> None:
+        sharing, hearing = self._sharing, self._hearing
+        self._sharing = self._hearing = None
+        if sharing is not None:
+            await sharing.stop()
+        if hearing is not None:
+            hearing.cancel()
+            await asyncio.gather(hearing, return_exceptions=True)
+
     async def _end_term(self, engine: Engine) -> None:
         self.engine = None
+        await self._stop_sharing()
         if self._intake is not None:
             await self._intake.stop()
             self._intake = None
@@ -215,6 +264,7 @@ class Leader:
     async def stop(self, grace_s: float) -> None:
         """Drain, hand over and give the lease back."""
         engine = self.engine
+        await self._stop_sharing()
         if engine is not None and not engine.stopped and self._intake is not None:
             await self._intake.stop()
             await engine.drain(grace_s)

@@ -29,7 +29,7 @@ from ..limits import PRUNE_BATCH
 from ..observe.bus import Bus, Notice, Subscription
 from ..policies.durations import Duration, milliseconds
 from ..stores.address import open_address
-from ..stores.base import GroupBy, Lease, Store
+from ..stores.base import GroupBy, Lease, Shared, Store
 from ..stores.figures import Figures
 from ..stores.owner import this_process
 from . import bundle
@@ -56,7 +56,7 @@ from .arguments import (
 from .awaiting import outcome_of
 from .beginning import beginning, definition_row, file_of, first_frame, join, key_conflict, same_input
 from .bulk import Bulk
-from .clock import Clock, SystemClock
+from .clock import Clock, StoreTime, SystemClock
 from .commands import Command, decode_error, encode_command, sealed
 from .engine import Engine
 from .handle import Handle
@@ -110,7 +110,7 @@ class Orchestrator:
         self._worker = worker
         if worker:
             check_atomic(self._store, self._sagas.values())
-        self._clock: Clock = clock or SystemClock()
+        self._clock = StoreTime(clock or SystemClock())
         self._settings = settings_of(settings)
         self._ids = IdMaker(self._clock.entropy)
         self._leader: Leader | None = None
@@ -132,6 +132,10 @@ class Orchestrator:
         """
         await self._store.open()
         try:
+            if isinstance(self._store, Shared):
+                asked = self._clock.now_ms()
+                told = await self._store.time()
+                self._clock.told(told, self._clock.now_ms() - asked)
             rows = [definition_row(saga) for saga in self._sagas.values()]
             if rows:
                 await self._store.register(rows)
@@ -283,16 +287,18 @@ class Orchestrator:
 
     async def _start(self, saga: Saga[Any, Any], raw: msgspec.Raw, key: str, labels: dict[str, str]) -> Handle[Any]:
         now = self._clock.now_ms()
-        saga_id = self._ids.new(now)
-        started, row = beginning(saga, raw, key, labels, saga_id, now, self._sealing)
         engine = self._engine()
+        saga_id = self._ids.new(now) if engine is None else engine.new_id(self._ids, now)
+        started, row = beginning(saga, raw, key, labels, saga_id, now, self._sealing)
+        actor = None
         if engine is not None and (saga.name, saga.version) in engine.sagas:
             actor = await engine.start(saga, started, row)
+        if actor is None:
+            holder = await self._store.start(first_frame(started, now, self._sealing), row)
+        else:
             holder = actor.holder
             if not holder:
                 return Handle(self, saga_id, actor)
-        else:
-            holder = await self._store.start(first_frame(started, now, self._sealing), row)
         if holder and not await self._same_input(saga, key, holder, raw):
             return await self._start(saga, raw, key, labels)
         return Handle(self, holder or saga_id)
@@ -528,7 +534,7 @@ class Orchestrator:
         self._raise_failure()
         patience_s = milliseconds(self._settings.patience) / 1000
         engine = self._engine()
-        if engine is None:
+        if engine is None or not engine.runs(saga_id):
             return await self._post(saga_id, command, patience_s, known)
         return await apply_within(engine, saga_id, command, patience_s)
 
@@ -538,7 +544,7 @@ class Orchestrator:
         refuse_unknown(state, command)
         body = encode_command(sealed(self._sealing, saga_id, directed(command, state)))
         command_id = await self._store.post(saga_id, body, now=self._clock.now_ms())
-        if await self._store.holder(now=self._clock.now_ms()) is None:
+        if await self._holder_of(saga_id) is None:
             return False
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience_s):
@@ -550,6 +556,12 @@ class Orchestrator:
                         return True
                     await self._watch.command(command_id)
         return False
+
+    async def _holder_of(self, saga_id: str) -> Lease | None:
+        now = self._clock.now_ms()
+        if isinstance(self._store, Shared):
+            return await self._store.holder_of(saga_id, now=now)
+        return await self._store.holder(now=now)
 
     # --- keeping ---------------------------------------------------------------------------------------
 

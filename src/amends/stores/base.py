@@ -11,8 +11,9 @@ A store keeps seven things:
     traces        of each saga that was pruned: that it was there, and how it ended
 
 Rules of this file:
-  * **Who may write.** Only the holder of the lease commits batches (of `Shared` stores: the holder of a saga's shard). Anybody may start a saga
-    (frame 1), post a command, register a definition, advance the projection, and prune.
+  * **Who may write.** Only the holder of the lease commits batches (where several workers share the store: the
+    holder of a saga's shard, see `Shared`). Anybody may start a saga (frame 1), post a command, register a
+    definition, advance the projection, and prune.
   * **Pruning** touches only a saga that is not open and whose summary holds its whole journal. For
     such a one the holder has nothing left to write but what comes late: a success after the end, a
     hold. A frame of a pruned saga has nothing to continue, so it is left out, and its batch lands.

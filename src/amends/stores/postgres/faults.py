@@ -42,8 +42,8 @@ def sorted_out(error: psycopg.Error, address: str) -> StoreError:
     said = _one_line(error)
     if state in _NO_ENTRY or (state is None and _is_no_entry(said)):
         return StoreUnusable(
-            f"{address} refuses this user: {said}. Check user and password in the address (or in PGPASSWORD, ~/.pgpass or a "
-            "service file), and the server's pg_hba.conf",
+            f"{address} refuses this user: {said}. Check user and password in the address (or in PGPASSWORD, ~/.pgpass "
+            "or a service file), and the server's pg_hba.conf",
             code="AM6043",
         )
     if state == _NO_DATABASE or (state is None and "database" in said and "does not exist" in said):
@@ -57,8 +57,8 @@ def sorted_out(error: psycopg.Error, address: str) -> StoreError:
     cut = isinstance(error, psycopg.OperationalError) if state is None else state in _CUT or state.startswith("08")
     if cut:
         return StoreUnavailable(
-            f"{address} is not to be reached: {said}. Whether the last write landed is unknown; it is sent again when the "
-            "server answers. Check that it runs, and host and port",
+            f"{address} is not to be reached: {said}. Whether the last write landed is unknown; it is sent again when "
+            "the server answers. Check that it runs, and host and port",
             code="AM6041",
         )
     if state in _IN_THE_WAY:
@@ -99,8 +99,8 @@ def too_old(address: str, version: int, least: int) -> StoreUnusable:
 def too_new(address: str, number: int, name: str) -> StoreUnusable:
     """The database holds a migration of a later release that this one cannot work beside."""
     return StoreUnusable(
-        f"{address} was changed by a newer release of Amends (migration {number:04d}_post_{name}); it was left as it is. "
-        "Install that release",
+        f"{address} was changed by a newer release of Amends (migration {number:04d}_post_{name}); it was left as it "
+        "is. Install that release",
         code="AM6047",
     )
 

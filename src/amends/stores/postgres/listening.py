@@ -8,8 +8,8 @@ notification says what it rings for and who rang, so that nobody is woken by an 
     news    a saga ended or a command was answered; sent only while somebody has said that he waits
     wait    somebody waits for news, for the next minute
 
-A NOTIFY takes a lock that all commits with a NOTIFY of the server share. So none is sent in a batch's transaction, and each
-process sends one of a kind at most every 20 ms.
+A NOTIFY takes a lock that all commits with a NOTIFY of the server share. So none is sent in a batch's transaction,
+and each process sends one of a kind at most every 20 ms.
 
 Rules of this file: a bell is a hint. Whatever fails here is logged at most, and whoever waits looks by himself.
 """
@@ -113,6 +113,15 @@ class Listener:
             return
         self._send(what)
 
+    async def ring_now(self, what: Ring) -> None:
+        """As `ring`, and told to the others when this returns: what comes next may be the end of this process."""
+        self._bells.ring(what)
+        await self._tell(what)
+
+    def tell(self, what: Ring) -> None:
+        """Ring in the other processes only."""
+        self._send(what)
+
     def close(self) -> None:
         """Take all bells down. May be called twice."""
         self._closed = True
@@ -130,12 +139,14 @@ class Listener:
 
     async def _keep_sending(self) -> None:
         while self._to_send:
-            what = self._to_send.pop()
-            try:
-                await self._notify(f"{what} {self._me}")
-            except StoreError as error:
-                _log.debug("nobody was told of %s: %s", what, error)
+            await self._tell(self._to_send.pop())
             await asyncio.sleep(_TOGETHER_S)
+
+    async def _tell(self, what: str) -> None:
+        try:
+            await self._notify(f"{what} {self._me}")
+        except StoreError as error:
+            _log.debug("nobody was told of %s: %s", what, error)
 
     async def _keep_waiting(self) -> None:
         while self._hung_for_news and not self._closed:

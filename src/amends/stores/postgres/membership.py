@@ -20,10 +20,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...core.shards import SHARDS
 from ..base import Lease, Owner, Standing
 from ..messages import lease_lost
 from ..owner import is_gone
-from ..sharding import SHARDS
 from .session import Address, Connection
 from .sql import query
 

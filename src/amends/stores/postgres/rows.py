@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
+from ...core.shards import shard_of
 from ...core.summary import SHAPE, Summary, hold_of
 from ..base import Batch, FrameRow, KeyRow
-from ..sharding import shard_of
 
 _encode = msgspec.json.encode
 _REPLACEMENT = "�"

@@ -7,6 +7,7 @@ vanished without a word (a partition, a host that lost power) is noticed within 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -18,6 +19,7 @@ from .faults import sorted_out
 from .sql import query
 
 T = TypeVar("T")
+_QUOTED = re.compile(r'"[^"]*"')  # libpq repeats what it could not read, and that may be a part of a password
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 # How long a connection may be silent before it counts as lost, unless the address says otherwise.
@@ -30,7 +32,6 @@ _DEFAULTS: dict[str, str] = {
     "tcp_user_timeout": "15000",
     "target_session_attrs": "read-write",
 }
-_HIDDEN = frozenset({"password", "sslpassword", "passfile", "sslkey", "sslcert"})
 
 
 class Address:
@@ -47,10 +48,11 @@ class Address:
         try:
             given = conninfo_to_dict(text)
         except psycopg.ProgrammingError as error:
+            said = _QUOTED.sub('"..."', " ".join(str(error).split()))
             raise UsageError(
-                "the store's address is not one that PostgreSQL's libpq reads: "
-                f"{' '.join(str(error).split())}. Write postgresql://user@host:5432/database (the address is not repeated "
-                "here: it may hold a password)",
+                f"PostgreSQL's libpq cannot read the store's address: {said}. Write "
+                "postgresql://user@host:5432/database, with special signs of the password as %40 and the like (the "
+                "address is not repeated here: it may hold a password)",
                 code="AM2202",
             ) from None
         self.conninfo = make_conninfo(text, **{name: value for name, value in _DEFAULTS.items() if name not in given})

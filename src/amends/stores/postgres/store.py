@@ -18,6 +18,7 @@ from functools import partial
 from typing import TypeVar
 
 from ...core.filters import Filter
+from ...core.shards import SHARDS, shard_of
 from ...core.summary import Summary
 from ..base import (
     Batch,
@@ -40,7 +41,6 @@ from ..figures import Figures
 from ..gathering import Gathering
 from ..messages import refuse_nul, store_closed
 from ..posting import Posting
-from ..sharding import SHARDS, shard_of
 from ..thread import ConnectionThread
 from . import membership, projecting, reading, writing
 from .listening import Listener
@@ -51,6 +51,7 @@ from .sql import query
 T = TypeVar("T")
 _PROJECT_FRAMES = 2_000  # frames folded per step when a list brings the projection up
 _SLOW_POLL_S = 60.0  # how often others' work is looked for without a notification
+_ASK_AGAIN_S = 10.0  # how often those who run sagas are told that somebody waits
 _CONNECTIONS = ("writer", "keeper", "outside", "reader")
 _ALL = range(SHARDS)
 
@@ -76,7 +77,7 @@ class PostgresStore:
         self._starts = Gathering(lambda starts: self._on("outside", partial(self._start_together, starts)))
         self._posting = Posting(lambda posts: self._on("outside", lambda db: writing.post(db, posts)))
         self._listener: Listener | None = None
-        self._look_again = 0.0
+        self._look_again = self._ask_again = 0.0
         self._unclaimed: Connection | None = None  # made for the listener, and not handed over yet
 
     async def open(self) -> None:
@@ -88,7 +89,9 @@ class PostgresStore:
         if self._threads:
             return
         for name in _CONNECTIONS:
-            self._threads[name] = ConnectionThread(f"amends-postgres-{name}", partial(self._session, name), Session.close)
+            self._threads[name] = ConnectionThread(
+                f"amends-postgres-{name}", partial(self._session, name), Session.close
+            )
         try:
             for thread in self._threads.values():
                 await thread.open()
@@ -129,9 +132,17 @@ class PostgresStore:
         """
         joined = await self._on("writer", lambda db: membership.join(db, owner, ttl_ms, now))
         if joined is None:
+            self._say_that_one_waits()
             return None
         lease, self._mine = joined
         return lease
+
+    def _say_that_one_waits(self) -> None:
+        """Those who have shards look at their next renewal anyway; told, they look now."""
+        now = asyncio.get_running_loop().time()
+        if self._listener is not None and now >= self._ask_again:
+            self._ask_again = now + _ASK_AGAIN_S
+            self._listener.tell("lease")
 
     async def renew(self, lease: Lease, *, ttl_ms: int, now: int) -> Lease:
         """The same epoch with a later `expires`; what it learned of the others is in `standing`. Raises LeaseLost."""
@@ -144,7 +155,8 @@ class PostgresStore:
         """Give the lease and its shards up. Raises LeaseLost."""
         await self._on("writer", lambda db: membership.leave(db, self._address, lease))
         self._mine = frozenset()
-        self.ring("lease")
+        if self._listener is not None:
+            await self._listener.ring_now("lease")
 
     async def holder(self, *, now: int) -> Lease | None:
         """A lease in force, or None when nobody holds a live one."""
@@ -214,7 +226,8 @@ class PostgresStore:
         going = frozenset(shards)
         self._mine -= going
         await self._on("writer", lambda db: membership.give(db, lease, going))
-        self.ring("lease")
+        if self._listener is not None:
+            await self._listener.ring_now("lease")
 
     # -- anybody ---------------------------------------------------------------------------------
 
@@ -269,7 +282,8 @@ class PostgresStore:
 
     async def shrink(self) -> int:
         """PostgreSQL's autovacuum makes the space of what was removed usable again; nothing is done here."""
-        await self._on("keeper", lambda db: None)
+        if not self._threads:
+            raise store_closed(self.address)
         return 0
 
     def bell(self, what: Ring) -> Bell:

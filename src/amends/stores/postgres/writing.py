@@ -10,13 +10,13 @@ from collections.abc import Sequence
 
 import psycopg
 
+from ...core.shards import shard_of
 from ...errors import AmendsError
 from ..base import Batch, DefinitionRow, FrameRow, Lease
 from ..gathering import Start
 from ..messages import exists_already, gap_before, lease_lost, other_definition
 from ..posting import Post
 from ..projection import fold_row
-from ..sharding import shard_of
 from .faults import GAP, LEASE_LOST, PROJECTED, UNIQUE_VIOLATION
 from .projecting import Folded
 from .rows import batch_of, frames_of, keys_of, summaries_of
