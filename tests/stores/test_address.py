@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,8 +35,28 @@ def test_an_address_of_no_store_is_refused_and_tells_the_forms_there_are(address
     assert ("is not a store address" in str(caught.value)) == ("://" not in address)
 
 
-def test_postgresql_comes_later_and_its_password_is_not_repeated():
-    with pytest.raises(UsageError, match="later release") as caught:
-        open_address("postgresql://user:secret@host/db")
-    assert caught.value.code == "AM2203"
+def test_a_postgresql_address_opens_its_store_and_never_shows_the_password():
+    store = open_address("postgresql://user:secret@host:5433/db?sslpassword=hidden")
+    assert store.address == "postgresql://user@host:5433/db"
+    assert open_address("postgresql://one:1,two:2/db").address == "postgresql://one,two/db"
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["postgresql://user:se%zzcret@host/db", "postgresql://u:secret@host/db?secret=1", "postgresql://u:secret@[x"],
+)
+def test_an_address_that_libpq_cannot_read_is_refused_without_repeating_the_password(address):
+    with pytest.raises(UsageError, match="libpq cannot read") as caught:
+        open_address(address)
+    assert caught.value.code == "AM2202"
     assert "secret" not in str(caught.value)
+    assert "se%zzcret" not in str(caught.value)
+
+
+def test_without_psycopg_one_is_told_what_to_install(monkeypatch):
+    for name in [name for name in sys.modules if name.split(".")[0] == "psycopg" or "stores.postgres" in name]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(UsageError, match=r"pip install 'amends\[postgres\]'") as caught:
+        open_address("postgresql://host/db")
+    assert caught.value.code == "AM2203"

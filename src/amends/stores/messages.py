@@ -5,7 +5,7 @@
     AM4103   a definition's version is registered with another structure
     AM2201   a start key or name with a NUL character
     AM2202   an address that is none, or names no file
-    AM2203   an address of a store that this release does not have
+    AM2203   an address of a store whose driver is not installed
     AM6004   the lease is another's
     AM6024   the store is closed
 
