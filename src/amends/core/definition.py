@@ -157,6 +157,7 @@ class Saga(Generic[In, Out]):
         self.graph = compiled.graph
         self.fingerprint = compiled.graph.fingerprint
         self.bindings = compiled.bindings
+        self._whats: dict[int, str] = {}
         self.steps = compiled.steps
         self.input_type = compiled.input.declared
         self.resources = compiled.resources
@@ -269,6 +270,12 @@ class Saga(Generic[In, Out]):
         return codec
 
     def _what(self, node: int) -> str:
+        what = self._whats.get(node)
+        if what is None:
+            what = self._whats[node] = self._describe(node)
+        return what
+
+    def _describe(self, node: int) -> str:
         return f'saga "{self.name}", result of "{self.graph.nodes[node].path}"'
 
 

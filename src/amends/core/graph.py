@@ -87,6 +87,9 @@ class Policy(Struct, frozen=True):
     limit: int = 8  # EACH: items at a time
 
 
+ENDS = -2  # in `Graph.following`: the saga completes with this step
+
+
 class Graph(Struct, frozen=True):
     """A definition as the kernel sees it.
 
@@ -97,7 +100,9 @@ class Graph(Struct, frozen=True):
     `atomic` are the steps that commit with their own frame.
 
     `paths`, `sizes` (how many nodes a subtree has) and `first_of` (the nearest FIRST_OF around a
-    node, -1 for none; empty when the graph has none) follow from the nodes: `shaped` adds them.
+    node, -1 for none; empty when the graph has none) follow from the nodes: `shaped` adds them. So do
+    the ways of straight.py: `entry` (the sequences down to the first step, and that step) and `following` (of a
+    step: the step next to it, ENDS when the saga completes with it, -1 for anything else).
     """
 
     name: str
@@ -115,6 +120,8 @@ class Graph(Struct, frozen=True):
     paths: tuple[str, ...] = ()
     sizes: tuple[int, ...] = ()
     first_of: tuple[int, ...] = ()
+    entry: tuple[int, ...] = ()
+    following: tuple[int, ...] = ()
 
     def find(self, path: str) -> int:
         """The index of the node at `path`; -1 when there is none."""
@@ -134,7 +141,28 @@ def shaped(graph: Graph) -> Graph:
             around[node.index] = parent.index if parent.kind is Kind.FIRST_OF else around[parent.index]
     first_of = tuple(around) if any(node.kind is Kind.FIRST_OF for node in nodes) else ()
     paths = tuple(node.path for node in nodes)
-    return msgspec.structs.replace(graph, paths=paths, sizes=sizes_of(nodes), first_of=first_of)
+    graph = msgspec.structs.replace(graph, paths=paths, sizes=sizes_of(nodes), first_of=first_of)
+    if first_of:
+        return graph
+    return msgspec.structs.replace(graph, entry=_entry(graph), following=tuple(_after(graph, node) for node in nodes))
+
+
+def _entry(graph: Graph) -> tuple[int, ...]:
+    found, index = [graph.root], graph.root
+    while graph.nodes[index].kind is Kind.SEQUENCE and graph.nodes[index].children:
+        index = graph.nodes[index].children[0]
+        found.append(index)
+    return tuple(found) if graph.nodes[index].kind is Kind.STEP else ()
+
+
+def _after(graph: Graph, node: Node) -> int:
+    if node.kind is not Kind.STEP or node.parent < 0 or graph.nodes[node.parent].kind is not Kind.SEQUENCE:
+        return -1
+    beside = graph.nodes[node.parent].children
+    if node.position + 1 < len(beside):
+        after = beside[node.position + 1]
+        return after if graph.nodes[after].kind is Kind.STEP else -1
+    return ENDS if node.parent == graph.root and graph.after_completed < 0 else -1
 
 
 def sizes_of(nodes: Sequence[Node]) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from ..core.definition import Saga
 from ..core.events import Event
 from ..core.fold import fold
 from ..core.state import SagaState
+from ..core.straight import begin, go_on
 from ..core.transitions import BACKING_OFF
 from ..core.verbs import no_way_back
 from ..stores.base import ASLEEP, KeyRow
@@ -116,6 +117,17 @@ class Actor:
         state = self.state
         draining = self.leaving or self.engine.draining
         state.at = now
+        if len(happened) == 1 and not draining:
+            event = happened[0]
+            kind = type(event)
+            if kind is ev.ActionSucceeded:
+                straight = go_on(state, event, now)  # type: ignore[arg-type]
+                if straight is not None:
+                    return straight
+            elif kind is ev.Started:
+                straight = begin(state, event, now)  # type: ignore[arg-type]
+                if straight is not None:
+                    return straight
         frame: list[Event] = []
         commands = happened
         while True:
@@ -375,8 +387,8 @@ class Actor:
 
     # --- calls ---------------------------------------------------------------------------------------
 
-    def make(self, call: Call) -> Coroutine[None, None, None]:
-        """Make one call and fold its answer; the executor's worker awaits this."""
+    def make(self, call: Call) -> Awaitable[None] | None:
+        """Make one call and fold its answer; the executor's worker awaits what is left of it."""
         return calling.make(self, call)
 
     def gave_up(self, call: Call) -> None:

@@ -7,6 +7,7 @@ type in `rejects=`, `NotSent`, or a call we can prove we never made, are anythin
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ from ..errors import AmendsError, NotSent, PayloadError, Rejected, UsageError
 from ..limits import ATOMIC_MS_MAX
 from ..policies.durations import human
 from . import atomic
-from .executor import ACTION, COMPENSATION, COMPENSATION_POLL, POLL, POLLS, PROBE, Call, NotBegun
+from .executor import ACTION, COMPENSATION, COMPENSATION_POLL, POLL, POLLS, PROBE, Call, Drive, NotBegun
 from .polling import accepted, pending, polled
 from .texts import error_text, unawaited
 
@@ -33,38 +34,97 @@ if TYPE_CHECKING:
 _log = logging.getLogger("amends")
 
 
-async def make(actor: Actor, call: Call) -> None:
-    """Make the call and fold its answer. Raises only when its own worker is cancelled."""
+def make(actor: Actor, call: Call) -> Awaitable[None] | None:
+    """Make the call and fold its answer.
+
+    Returns:
+        None when that is done: a coroutine that returns without waiting costs no task, no future and no timer. Else
+        what is to be awaited; it raises only when its own worker is cancelled.
+    """
     if actor.dead or call.given_up or actor.leaving:
-        return
+        return None
     if actor.stragglers:
-        try:
-            await _wait_for_straggler(actor, call)
-        except asyncio.CancelledError:
-            if not call.given_up:
-                raise
-            no_straggler(actor, call)
-            return  # given up before it was made; answered for already
-        if actor.engine.executor.too_late:
-            actor.engine.executor.submit(call)  # the lease's margin went by while we waited: begin it later, or never
-            return
-    prepared = (call.op == ACTION and instead(actor, call)) or _prepare(actor, call)
-    if isinstance(prepared, Event):
-        _answer(actor, call, prepared)
-        return
-    if prepared[0].connection is not None:
-        await atomic.make(actor, call, prepared)
-        return
-    function, args, kwargs, timeout = prepared
-    engine = actor.engine
+        return _make_behind(actor, call)
+    return _begin(actor, call)
+
+
+async def _make_behind(actor: Actor, call: Call) -> None:
+    """Attempts of one step never overlap: wait for the one that was given up first."""
     try:
-        value = await engine.executor.run(call, function, args, kwargs, timeout)
+        await _wait_for_straggler(actor, call)
+    except asyncio.CancelledError:
+        if not call.given_up:
+            raise
+        no_straggler(actor, call)
+        return  # given up before it was made; answered for already
+    if actor.engine.executor.too_late:
+        actor.engine.executor.submit(call)  # the lease's margin went by while we waited: begin it later, or never
+        return
+    rest = _begin(actor, call)
+    if rest is not None:
+        await rest
+
+
+def _begin(actor: Actor, call: Call) -> Awaitable[None] | None:
+    prepared = (call.op == ACTION and instead(actor, call)) or _prepare(actor, call)
+    if not isinstance(prepared, tuple):
+        _answer(actor, call, prepared)
+        return None
+    function, args, kwargs, timeout = prepared
+    if function.connection is not None:
+        return atomic.make(actor, call, prepared)
+    executor = actor.engine.executor
+    context = contextvars.copy_context()
+    call.until = executor.time() + timeout
+    if not function.is_async:
+        return _await(actor, call, executor.in_thread(call, context, function.function, args, kwargs))
+    try:
+        coroutine = context.run(function.function, *args, **kwargs)
+        waits_for = _first_wait(context, coroutine)
     except asyncio.CancelledError as error:
-        if not call.given_up and engine.stopped:
+        if actor.engine.stopped:
+            raise
+        event = failure(actor, call, error)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
+        event = failure(actor, call, error)
+    else:
+        if type(waits_for) is not _Returned:
+            call.arm(executor.timers)
+            return _await(actor, call, Drive(coroutine, context, waits_for))
+        event = success(actor, call, waits_for.value)
+    _answer(actor, call, event)
+    return None
+
+
+class _Returned:
+    """A coroutine returned without waiting."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+def _first_wait(context: contextvars.Context, coroutine: Any) -> Any:
+    """What a coroutine waits for first, or what it `_Returned`."""
+    try:
+        return context.run(coroutine.send, None)
+    except StopIteration as stop:
+        return _Returned(stop.value)
+
+
+async def _await(actor: Actor, call: Call, answer: Awaitable[Any]) -> None:
+    """Wait for a call that did not return at once, and fold its answer."""
+    try:
+        value = await answer
+    except asyncio.CancelledError as error:
+        if not call.given_up and actor.engine.stopped:
             raise
         event = failure(actor, call, error)
     except NotBegun as error:
-        event = failure(actor, call, NotSent(f"no thread was free for {human(int(timeout * 1000))}"))
+        event = failure(actor, call, NotSent(f"no thread was free for {human(_timeout_ms(actor, call))}"))
         del error
     except (KeyboardInterrupt, SystemExit):
         raise

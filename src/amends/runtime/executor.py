@@ -24,7 +24,6 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator
 from concurrent.futures import Future as ThreadFuture, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..core.calls import Call as Function
 from ..core.context import Op
 from .timers import DeadlineHeap, Timer
 
@@ -52,8 +51,11 @@ class Caller(Protocol):
 
     calls: deque[Call]
 
-    def make(self, call: Call) -> Awaitable[None]:
-        """Make one call and fold its answer; raises only when its own worker is cancelled."""
+    def make(self, call: Call) -> Awaitable[None] | None:
+        """Make one call and fold its answer; what it must be awaited for, or None when that is done.
+
+        It raises only when its own worker is cancelled.
+        """
 
     def gave_up(self, call: Call) -> None:
         """The call was given up and has not ended yet: answer for it now."""
@@ -111,30 +113,32 @@ class Call:
 
 
 class Drive:
-    """Awaitable that runs a coroutine in a context of its own, and arms the call's timeout when it first waits."""
+    """Awaitable that runs a coroutine on in a context of its own.
 
-    __slots__ = ("_call", "_context", "_coroutine", "_timers")
+    Parameters:
+        coroutine: it has begun.
+        context: where it runs.
+        waits_for: what it yielded when it first waited.
+    """
 
-    def __init__(
-        self, coroutine: Coroutine[Any, Any, Any], context: contextvars.Context, call: Call, timers: DeadlineHeap
-    ) -> None:
+    __slots__ = ("_context", "_coroutine", "_waits_for")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], context: contextvars.Context, waits_for: Any) -> None:
         self._coroutine = coroutine
         self._context = context
-        self._call = call
-        self._timers = timers
+        self._waits_for = waits_for
 
     def __await__(self) -> Generator[Any, Any, Any]:
         run, send, throw = self._context.run, self._coroutine.send, self._coroutine.throw
+        waits_for = self._waits_for
         try:
-            waiting = run(send, None)
-            self._call.arm(self._timers)
             while True:
                 try:
-                    answer = yield waiting
+                    answer = yield waits_for
                 except BaseException as error:
-                    waiting = run(throw, error)
+                    waits_for = run(throw, error)
                 else:
-                    waiting = run(send, answer)
+                    waits_for = run(send, answer)
         except StopIteration as stop:
             return stop.value
 
@@ -159,6 +163,7 @@ class Executor:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, timers: DeadlineHeap, concurrency: int, threads: int) -> None:
         self._loop = loop
+        self.time = loop.time
         self.timers = timers
         self._concurrency = concurrency
         self._threads_max = threads
@@ -225,11 +230,11 @@ class Executor:
         task = asyncio.current_task(self._loop)
         assert task is not None
         in_call_of.set(self)  # in the worker's own context, of which each call has a copy
-        queue = self._queue
+        queue, time = self._queue, self.time
         while not self._stopped:
             made = 0
             while queue and not self._suspended and not self._stopped:
-                if self.too_late:
+                if time() > self.begin_until:
                     self._suspended = True  # we were stopped for so long that the lease may be another's
                     break
                 caller = queue.popleft()
@@ -239,7 +244,9 @@ class Executor:
                 call.task = task
                 self.running += 1
                 try:
-                    await caller.make(call)
+                    rest = caller.make(call)
+                    if rest is not None:
+                        await rest
                 finally:
                     self._over(call)
                 if task.cancelling():
@@ -265,25 +272,15 @@ class Executor:
         if self._when_still and not self.running:
             self._tell_still()
 
-    def run(
-        self, call: Call, function: Function, args: list[Any], kwargs: dict[str, Any], timeout: float
-    ) -> Awaitable[Any]:
-        """The function's own answer, or its exception.
+    async def in_thread(
+        self, call: Call, context: contextvars.Context, function: Callable[..., Any], args: Any, kwargs: Any
+    ) -> Any:
+        """Run a sync function; when it is given up, go on waiting: only its end makes the thread free.
 
         Raises:
             NotBegun: no thread was free in time.
             asyncio.CancelledError: it was given up (`call.given_up`).
         """
-        call.until = self._loop.time() + timeout
-        context = contextvars.copy_context()
-        if function.is_async:
-            return Drive(context.run(function.function, *args, **kwargs), context, call, self.timers)
-        return self._in_thread(call, context, function.function, args, kwargs)
-
-    async def _in_thread(
-        self, call: Call, context: contextvars.Context, function: Callable[..., Any], args: Any, kwargs: Any
-    ) -> Any:
-        """Run a sync function; when it is given up, go on waiting: only its end makes the thread free."""
         if self._threads is None:
             self._threads = ThreadPoolExecutor(self._threads_max, thread_name_prefix="amends-step")
         call.thread = self._threads.submit(_in_context, context, function, args, kwargs)
