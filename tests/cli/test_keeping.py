@@ -138,7 +138,6 @@ NEXT = (
 def next_release(monkeypatch):
     ours = (*migrations(), *NEXT)
     monkeypatch.setattr(schema, "migrations", lambda: ours)
-    monkeypatch.setattr("amends.cli.migrating.migrations", lambda: ours)
 
 
 def test_migrate_prints_the_sql_and_what_is_applied_and_changes_nothing(three, call):
@@ -198,7 +197,7 @@ def test_a_file_of_a_newer_release_is_refused_and_left_alone(three, call):
 
 
 def test_a_locked_file_is_said_to_be_locked(three, call, next_release, monkeypatch):
-    monkeypatch.setattr("amends.cli.migrating._BUSY_S", 0.05)
+    monkeypatch.setattr("amends.stores.sqlite.schema._BUSY_S", 0.05)
     with closing(sqlite3.connect(three, isolation_level=None)) as db:
         db.execute("BEGIN IMMEDIATE")
         said = call("migrate")

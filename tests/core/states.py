@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Set
+from types import MappingProxyType
 from typing import Any
 
 from amends.core.graph import Policy
@@ -11,6 +13,8 @@ from amends.core.transitions import STUCK, StepStatus
 
 S = StepStatus
 SLOT_FIELDS = tuple(name for name in Slot.__annotations__)
+FIELDS = (*SagaState.__annotations__, "graph", "nodes", "slots", "agenda", "due")
+_CONTAINERS = (dict, MappingProxyType, set, frozenset, list, tuple, deque)
 PROVEN = frozenset({S.REJECTED, S.FAILED, S.DROPPED, S.COMPENSATED})
 SETTLED = frozenset({S.SUCCEEDED, S.UNKNOWN, S.PASSED, S.TIMED_OUT, S.SKIPPED, S.PENDING})
 GOING_BACK = frozenset({
@@ -30,8 +34,10 @@ def clone(state: SagaState) -> SagaState:
         elif kind is dict or kind is set or kind is list:
             fields[name] = kind(value)
     fields["slots"] = [None if slot is None else _clone_slot(slot) for slot in state.slots]
-    fields["waits"] = {name: list(waits) for name, waits in state.waits.items()}
-    fields["signals"] = {name: deque(payloads) for name, payloads in state.signals.items()}
+    if state.waits:
+        fields["waits"] = {name: list(waits) for name, waits in state.waits.items()}
+    if state.signals:
+        fields["signals"] = {name: deque(payloads) for name, payloads in state.signals.items()}
     return new
 
 
@@ -44,24 +50,38 @@ def _clone_slot(slot: Slot) -> Slot:
 def same(one: SagaState, other: SagaState) -> bool:
     """Whether two states are equal in every field; a default counts as what it stands for."""
     left, right = one.__dict__, other.__dict__
-    if left.keys() != right.keys() or len(one.slots) != len(other.slots):
+    if len(one.slots) != len(other.slots):
         return False
-    for name, value in left.items():
+    for name in left.keys() | right.keys():
         if name == "slots":
-            for a, b in zip(value, right[name], strict=True):
+            for a, b in zip(one.slots, other.slots, strict=True):
                 equal = a is b if a is None or b is None else a.__dict__ == b.__dict__
                 if not equal and contents(one)["slots"] != contents(other)["slots"]:
                     return False
-        elif value != right[name]:
+        elif not _equal(getattr(one, name), getattr(other, name)):
             return False
     return True
 
 
+def _equal(one: Any, other: Any) -> bool:
+    """Equal values; an empty container equals the default that it has replaced."""
+    if isinstance(one, _CONTAINERS) and isinstance(other, _CONTAINERS) and not (one or other):
+        return True
+    return list(one) == list(other) if isinstance(one, (tuple, deque)) else bool(one == other)
+
+
 def contents(state: SagaState) -> dict[str, Any]:
     """Everything a state holds, to compare with another's."""
-    fields = dict(state.__dict__)
+    fields = {name: _plain(getattr(state, name)) for name in FIELDS}
     fields["slots"] = [None if s is None else [getattr(s, name) for name in SLOT_FIELDS] for s in state.slots]
     return fields
+
+
+def _plain(value: Any) -> Any:
+    """The value; a container as a list or dictionary of its own."""
+    if isinstance(value, (dict, MappingProxyType)):
+        return {name: _plain(each) for name, each in value.items()}
+    return list(value) if isinstance(value, (list, tuple, deque)) else set(value) if isinstance(value, Set) else value
 
 
 def difference(one: SagaState, other: SagaState) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from typing import Any, Protocol
 
 from msgspec import Raw
@@ -12,6 +13,8 @@ from amends.core.decide import Evaluate, decide, has_nothing_to_decide
 from amends.core.events import Event, decode_frame, encode_frame
 from amends.core.fold import fold, fold_frame, load
 from amends.core.graph import Graph, Kind
+from amends.core.state import SagaState
+from amends.core.straight import begin, go_on
 from amends.core.transitions import ENDS
 from tests.core.graphs import SLEEP
 from tests.core.invariants import Invariants
@@ -20,6 +23,7 @@ from tests.core.situation import START, Count, Move, Moves, Situation, Violation
 from tests.core.states import clone, difference, same
 from tests.core.world import Held
 
+TAKEN: Counter[tuple[str, str]] = Counter()  # turns of straight.py: the first and the last event
 ROUNDS_MAX = 60  # rounds of decide in one frame; more is a loop
 END_EVENTS = frozenset({ev.Completed, ev.Compensated, ev.Closed})
 
@@ -129,13 +133,35 @@ class Trial:
         new.frames = (*new.frames, b"")
         try:
             commands: list[Any] = list(happened) or (decide(self.graph, state, now) if decided else [])
+            straight = self._straight(state, commands, now) if decided else None
             self._rounds(new, commands, frame, answers, decided)
+            if straight is not None:
+                events, by_itself = straight
+                expect(events == frame, f"straight.py: {events}, fold and decide: {frame}")
+                expect(same(by_itself, state), f"straight.py differs: {difference(by_itself, state)}")
         finally:
             new.frames = (*new.frames[:-1], encode_frame(now, frame))  # a violation is told with the events up to it
         if not frame:
             new.frames, state.at = new.frames[:-1], was_at
             return
         state.seq += 1
+
+    def _straight(self, state: SagaState, happened: list[Any], now: int) -> tuple[list[Event], SagaState] | None:
+        """What straight.py makes of the turn, and of a state of its own; None when it leaves the turn alone."""
+        if len(happened) != 1:
+            return None
+        (event,), by_itself = happened, clone(state)
+        if isinstance(event, ev.Started):
+            events = begin(by_itself, event, now)
+        elif isinstance(event, ev.ActionSucceeded):
+            events = go_on(by_itself, event, now)
+        else:
+            return None
+        if events is None:
+            expect(same(by_itself, state), "straight.py left the turn alone, but not the state")
+            return None
+        TAKEN[type(event).__name__, type(events[-1]).__name__] += 1
+        return events, by_itself
 
     def _rounds(self, new: Situation, commands: list[Any], frame: list[Event], answers: Answers, decided: bool) -> None:
         rounds = 0

@@ -9,51 +9,30 @@ Rules of this file: --print and --check only read. A file that is not there has 
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ..errors import UsageError
-from ..stores.sqlite.faults import check_path
-from ..stores.sqlite.schema import applied, connected, migrate, missing
-from ..stores.sqlite.sql import Migration, migrations
+from ..stores.packaged import Migration, Schema, missing_of
 from . import output
 from .exits import FAILED, OK, say
 from .options import Common, open_store
-
-_BUSY_S = 5.0
 
 
 def migrate_store(common: Common, *, show: bool, check: bool) -> int:
     """Apply, print or check."""
     if show and check:
         raise UsageError("--print and --check: give one of them", code="AM2560")
-    path = Path(getattr(open_store(common, make=True), "path"))  # noqa: B009 -- only a store of a file has one
+    schema = cast("Schema", open_store(common, make=True).schema())  # type: ignore[attr-defined]  # all but that in memory have one
     if not (show or check):
-        done = _apply(path)
-        _tell(common, path, done, done=True)
+        _tell(common, schema, schema.migrate(), done=True)
         return OK
-    has = _applied(path)
-    lacking = missing(has, last_post=True)
+    has = schema.applied()
+    lacking = missing_of(schema.known(), has, last_post=True)
     if check:
-        _tell(common, path, lacking, done=False)
+        _tell(common, schema, lacking, done=False)
         return FAILED if lacking else OK
-    _print(common, path, has)
+    _print(common, schema, has)
     return OK
-
-
-def _applied(path: Path) -> set[int]:
-    if not path.exists():
-        return set()
-    with connected(path, busy_s=_BUSY_S, read_only=True) as db:
-        return applied(db, path)
-
-
-def _apply(path: Path) -> list[Migration]:
-    check_path(path)
-    with connected(path, busy_s=_BUSY_S, read_only=False) as db:
-        applied(db, path)  # a newer release's file is refused before anything is written
-        db.execute("PRAGMA journal_mode = WAL").fetchall()
-        return migrate(db, path, last_post=True)
 
 
 def _file(migration: Migration) -> str:
@@ -66,24 +45,24 @@ def _record(migration: Migration, *, is_applied: bool) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _tell(common: Common, path: Path, which: list[Migration], *, done: bool) -> None:
+def _tell(common: Common, schema: Schema, which: list[Migration], *, done: bool) -> None:
     if common.output != "table":
         output.write_one([_record(each, is_applied=done) for each in which], common.output)
         return
     said = "applied" if done else "missing"
     output.write([output.text(f"{_file(each)}  {said}") for each in which])
     if not which:
-        say(f"{path} has the schema of this release")
+        say(f"{schema.place} has the schema of this release")
 
 
-def _print(common: Common, path: Path, has: set[int]) -> None:
+def _print(common: Common, schema: Schema, has: set[int]) -> None:
     if common.output != "table":
         records = [
-            {**_record(each, is_applied=each.number in has), "sql": each.text} for each in migrations()
+            {**_record(each, is_applied=each.number in has), "sql": each.text} for each in schema.known()
         ]  # fmt: skip
         output.write_one(records, common.output)
         return
-    for each in migrations():
+    for each in schema.known():
         state = "applied" if each.number in has else "missing"
-        output.write([output.text(f"-- {_file(each)}: {state} in {path}")])
+        output.write([output.text(f"-- {_file(each)}: {state} in {schema.place}")])
         output.write_script(each.text)

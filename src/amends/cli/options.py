@@ -128,7 +128,9 @@ def named_store(common: Common) -> str:
     """The address that a command line must repeat to mean this store; "" when it is found without."""
     address = address_of(common)
     found_without = os.environ.get("AMENDS_STORE", "") or project().store or DEFAULT_STORE
-    return "" if address == found_without else address
+    from ..stores.address import shown
+
+    return "" if address == found_without else shown(address)
 
 
 def keys() -> Sealing | None:
@@ -156,16 +158,17 @@ def open_store(common: Common, *, make: bool) -> Store:
         UsageError: no such address. StoreUnusable: there is no such database.
     """
     from ..stores.address import open_address
+    from ..stores.memory import MemoryStore
 
     address = address_of(common)
-    store = open_address(address)
-    path = getattr(store, "path", None)
-    if path is None:
+    store = open_address(address, make=make)
+    if isinstance(store, MemoryStore):
         raise UsageError(
             f"--store {address}: a store in memory ends with this command; give a file, as sqlite:///amends.db",
             code="AM2502",
         )
-    if not make and not Path(path).exists():
+    path = getattr(store, "path", None)
+    if path is not None and not make and not Path(path).exists():
         raise StoreUnusable(
             f"there is no store {address} (in {Path.cwd()}); give --store or AMENDS_STORE, or make it "
             "with `amends worker` or `amends start`",

@@ -228,6 +228,8 @@ def _first_of_failed(state: SagaState, event: ev.FirstOfFailed) -> None:
 def _wait_started(state: SagaState, event: ev.WaitStarted) -> None:
     state.move(event.node, state.slot(event.node), "WaitStarted")
     for name in {state.nodes[event.node].signal, state.path_of(event.node)}:
+        if not isinstance(state.waits, dict):
+            state.waits = {}
         state.waits.setdefault(name, []).append(event.node)
     if event.due:
         state.due[event.node] = event.due
@@ -264,8 +266,12 @@ def _sleep_ended(state: SagaState, event: ev.SleepEnded) -> None:
 
 
 def _signal_received(state: SagaState, event: ev.SignalReceived) -> None:
+    if not isinstance(state.signals, dict):
+        state.signals = {}
     state.signals.setdefault(event.name, deque()).append(event.payload)
     if event.id:
+        if not isinstance(state.signal_ids, set):
+            state.signal_ids = set()
         state.signal_ids.add(event.id)
     waits = state.waits.get(event.name)
     if not waits:

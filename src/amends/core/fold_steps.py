@@ -61,7 +61,7 @@ def _attempt_over(state: SagaState, index: int, event: str, error: str, *, cut: 
     slot.rejected = False
     if error:
         slot.error = error
-        state.errors.append(f"{state.path_of(index)}: {error}")
+        state.note_error(f"{state.path_of(index)}: {error}")
     if not cut:
         slot.deaths = 0
         slot.attempts += 1
@@ -156,7 +156,7 @@ def _step_parked(state: SagaState, event: ev.StepParked) -> None:
         return
     if event.message:
         slot.error = event.message
-        state.errors.append(f"{state.path_of(index)}: {event.message}")
+        state.note_error(f"{state.path_of(index)}: {event.message}")
     if slot.status is _S.ACCEPTED:
         slot.unknown = not node.read_only
     elif slot.status is _S.RUNNING:
@@ -254,7 +254,7 @@ def _poll_pending(state: SagaState, event: ev.PollPending) -> None:
         slot.token = event.token
     if event.error:
         what = "poll of its compensation" if event.undo else "poll"
-        state.errors.append(f"{state.path_of(event.node)} ({what}): {event.error}")
+        state.note_error(f"{state.path_of(event.node)} ({what}): {event.error}")
         if event.undo:
             slot.undo_error = event.error
         else:
@@ -308,7 +308,7 @@ def _probe_rejected(state: SagaState, event: ev.ProbeRejected) -> None:
 def _probe_failed(state: SagaState, event: ev.ProbeFailed) -> None:
     slot = _probe_over(state, event.node, "ProbeFailed")
     slot.probe_failed = True
-    state.errors.append(f"{state.path_of(event.node)} (probe): {event.error}")
+    state.note_error(f"{state.path_of(event.node)} (probe): {event.error}")
 
 
 def _probe_cut(state: SagaState, event: ev.ProbeCut) -> None:
@@ -349,7 +349,7 @@ def _compensation_over(state: SagaState, index: int, event: str, error: str) -> 
     slot.undo_attempts += 1
     slot.deaths = 0
     slot.undo_error = error
-    state.errors.append(f"{state.path_of(index)} (compensation): {error}")
+    state.note_error(f"{state.path_of(index)} (compensation): {error}")
     return slot
 
 
@@ -386,7 +386,7 @@ def _step_owed(state: SagaState, event: ev.StepOwed) -> None:
     slot.reason = event.reason
     if event.message:
         slot.undo_error = event.message
-        state.errors.append(f"{state.path_of(event.node)} (compensation): {event.message}")
+        state.note_error(f"{state.path_of(event.node)} (compensation): {event.message}")
     undone(state, event.node)
 
 

@@ -11,7 +11,7 @@ Slots and nodes: `nodes[slot]` is the node that a slot is a copy of, and its `in
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from types import MappingProxyType
 from typing import Any
 
@@ -27,7 +27,7 @@ from .transitions import ACTIVE, ENDS, STEP_TRANSITIONS, STUCK, UNDECIDED, SagaS
 _G = members(SagaStatus)
 _K = members(Kind)
 _S = members(StepStatus)
-_NONE: Mapping[int, Any] = MappingProxyType({})
+_NONE: Mapping[Any, Any] = MappingProxyType({})
 _COMPOSITE = frozenset({_K.CALL, _K.FIRST_OF})  # whose value is that of a node below
 
 
@@ -96,7 +96,37 @@ class Slot:
 class SagaState:
     """One saga, folded. Owned by whoever folds; `fold` changes it in place."""
 
-    # Of sagas with an `each` or a `first_of`; replaced when first written to, so that others pay nothing.
+    # Class attributes are the defaults: a saga holds only what is different in it, which makes a new one cheap and
+    # a waiting one small. Containers among them are replaced when first written to.
+    status: SagaStatus = _G.SCHEDULED
+    started: Started | None = None
+    saga_id: str = ""
+    input: Raw = NOTHING
+    seq: int = 0  # frames folded
+    at: int = 0  # the time of the frame being folded
+    deadline: int = 0
+    deadline_passed: bool = False
+    paused: bool = False
+    held: str = ""
+    back: bool = False
+    committed: bool = False  # a pivot has succeeded: no way back
+    pivot: int = -1  # the pivot whose action has begun
+    failing: TurnedBack | None = None  # why the saga is about to turn back
+    turned_back: TurnedBack | None = None
+    cancelling: bool = False  # a cancel waits for the pivot's outcome
+    undoing: bool = False
+    walk_done: bool = False  # the walk forward or backward has reached its end
+    followup_failed: bool = False
+    anomalous: bool = False
+    finished: bool = False  # nothing is left to do, follow-ups included
+    active: int = 0  # nodes ready, running, being settled or backing off
+    stuck: int = 0  # nodes parked or owed
+    skips: int = 0
+    waits: Mapping[str, list[int]] = _NONE  # signal name -> waits that wait for it, and some that did
+    signals: Mapping[str, deque[Raw]] = _NONE
+    signal_ids: Set[str] = frozenset()
+    deaths_max: int = DEATHS_MAX
+    errors: Sequence[str] = ()  # the last ones; the journal keeps all
     blocks: Sequence[Block] = ()  # of each EACH whose items are known
     alternatives: Mapping[int, AlternativeFailed] = _NONE  # FIRST_OFs that are about to give up an alternative
     leaving: Mapping[int, None] = _NONE  # FIRST_OFs that undo what an alternative did
@@ -106,37 +136,8 @@ class SagaState:
         self.graph = graph
         self.nodes: Sequence[Node] = graph.nodes  # one per slot
         self.slots: list[Slot | None] = [None] * len(graph.nodes)
-        self.status = _G.SCHEDULED
-        self.started: Started | None = None
-        self.saga_id = ""
-        self.input: Raw = NOTHING
-        self.seq = 0  # frames folded
-        self.at = 0  # the time of the frame being folded
-        self.deadline = 0
-        self.deadline_passed = False
-        self.paused = False
-        self.held = ""
-        self.back = False
-        self.committed = False  # a pivot has succeeded: no way back
-        self.pivot = -1  # the pivot whose action has begun
-        self.failing: TurnedBack | None = None  # why the saga is about to turn back
-        self.turned_back: TurnedBack | None = None
-        self.cancelling = False  # a cancel waits for the pivot's outcome
-        self.undoing = False
-        self.walk_done = False  # the walk forward or backward has reached its end
-        self.followup_failed = False
-        self.anomalous = False
-        self.finished = False  # nothing is left to do, follow-ups included
         self.agenda: dict[int, None] = {}  # nodes that need a decision, oldest first
         self.due: dict[int, int] = {}  # node -> its due time
-        self.active = 0  # nodes ready, running, being settled or backing off
-        self.stuck = 0  # nodes parked or owed
-        self.skips = 0
-        self.waits: dict[str, list[int]] = {}  # signal name -> waits that wait for it, and some that did
-        self.signals: dict[str, deque[Raw]] = {}
-        self.signal_ids: set[str] = set()
-        self.deaths_max = DEATHS_MAX
-        self.errors: deque[str] = deque(maxlen=ERRORS_KEPT)  # the journal keeps all
 
     @property
     def ended(self) -> bool:
@@ -164,6 +165,12 @@ class SagaState:
         if node.kind in _COMPOSITE:
             return value_of(self, index)
         return list_of(self, index) if node.kind is _K.EACH and not node.read else slot.result
+
+    def note_error(self, line: str) -> None:
+        """Keep an error's line; of many the last ones."""
+        if not isinstance(self.errors, deque):
+            self.errors = deque(maxlen=ERRORS_KEPT)
+        self.errors.append(line)
 
     # --- slots and nodes ---------------------------------------------------------------------------
 

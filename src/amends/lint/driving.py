@@ -211,8 +211,8 @@ def _copy_of(state: SagaState) -> SagaState:
     for name, value in vars(state).items():
         setattr(other, name, value.copy() if type(value) in _CONTAINERS else value)
     other.slots = [None if slot is None else _slot_of(slot) for slot in state.slots]
-    other.waits = {name: list(slots) for name, slots in state.waits.items()}
-    other.signals = {name: deque(payloads) for name, payloads in state.signals.items()}
+    other.waits = state.waits and {name: list(slots) for name, slots in state.waits.items()}
+    other.signals = state.signals and {name: deque(payloads) for name, payloads in state.signals.items()}
     return other
 
 

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from ..core import events as ev
+from ..core.context import Op
 from ..core.decide import Command, Evaluate, decide, has_nothing_to_decide, next_due
 from ..core.definition import Saga
 from ..core.events import Event
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 _LAUNCH = {ev.ActionStarted: ACTION, ev.CompensationStarted: COMPENSATION, ev.ProbeStarted: PROBE, ev.PollStarted: POLL}
 _NEWS = frozenset({ev.Completed, ev.Compensated, ev.Closed, ev.RequiresManual, ev.TurnedBack, ev.CancelRefused})
 _ENDS = frozenset({ev.Completed, ev.Compensated, ev.Closed})
+_NONE: MappingProxyType[str, str] = MappingProxyType({})
+_NO_CALLS: deque[Call] = deque()  # never written to
 _HOPS = 4  # turns of the loop a due time waits for results that are in hand already
 
 
@@ -49,22 +52,25 @@ class Actor:
         engine: what it is driven by.
         saga: its definition.
         state: its folded journal.
+        correlation: the saga's.
     """
 
     __slots__ = (
-        "_armed", "_due_on_disk", "_held_back", "_moving", "_timer", "calls", "cancels", "correlation", "dead",
-        "durable_seq", "engine", "holder", "leaving", "news", "outcome_known", "running", "saga", "saga_id",
+        "_armed", "_due_on_disk", "_held_back", "_moving", "_timer", "cancels", "correlation", "dead",
+        "durable_seq", "engine", "holder", "leaving", "more", "news", "outcome_known", "queued", "running", "saga", "saga_id",
         "state", "stragglers", "visitors", "written",
     )  # fmt: skip
 
-    def __init__(self, engine: Engine, saga: Saga[Any, Any], state: SagaState) -> None:
+    def __init__(
+        self, engine: Engine, saga: Saga[Any, Any], state: SagaState, correlation: Mapping[str, str]
+    ) -> None:
         self.engine = engine
         self.saga = saga
         self.state = state
         self.saga_id = state.saga_id
-        correlation = {} if state.started is None else state.started.correlation
-        self.correlation = MappingProxyType(correlation)  # what contexts show
-        self.calls: deque[Call] = deque()  # queued, not begun
+        self.correlation = MappingProxyType(correlation) if correlation else _NONE  # what contexts show
+        self.queued = False  # in the executor's queue
+        self.more: deque[Call] = _NO_CALLS
         self.running: dict[int, Call] = {}  # announced, without an answer yet
         self.stragglers: dict[int, Call] = {}  # given up, not ended yet
         self.durable_seq = state.seq
@@ -181,33 +187,44 @@ class Actor:
         """These events have landed: make the calls they announce, tell those who wait."""
         self.durable_seq += 1
         engine = self.engine
+        if len(events) == 2 and type(events[1]) is ev.ActionStarted and type(events[0]) is ev.ActionSucceeded:
+            self._call(ACTION, events[1].node)  # nine of ten frames
+        else:
+            self._announce(events)
+        if self.written:
+            self._tell_written()
+        if engine.bus.active:
+            engine.publish(self, at, events)
+        state = self.state
+        if self.durable_seq == 1:
+            self._rest(state.at)
+        if state.finished:
+            if self.durable_seq == state.seq:
+                engine.forget(self)
+        elif self._due_on_disk > 0:
+            engine.let_go_when_still(self)
+
+    def _announce(self, events: list[Event]) -> None:
+        """Make the calls that these events announce; tell who waits for news."""
         news = False
         for event in events:
             kind = type(event)
             op = _LAUNCH.get(kind)
             if op is not None:
-                if op is POLL and event.undo:  # type: ignore[attr-defined]
-                    op = COMPENSATION_POLL
-                call = Call(self, op, event.node)  # type: ignore[attr-defined]
-                self.running[call.node] = call
-                engine.executor.submit(call)
+                undo = op is POLL and event.undo  # type: ignore[attr-defined]
+                self._call(COMPENSATION_POLL if undo else op, event.node)  # type: ignore[attr-defined]
             elif kind in _NEWS:
                 news = True
                 if kind in _ENDS:
                     self.outcome_known = True
-        if self.written:
-            self._tell_written()
         if news and self.news:
+            if self.written:
+                self._tell_written()
             self._tell_news()
-        if engine.bus.active:
-            engine.publish(self, at, events)
-        if self.durable_seq == 1:
-            self._rest(engine.clock.now_ms())
-        if self.state.finished:
-            if self.durable_seq == self.state.seq:
-                engine.forget(self)
-        elif self._due_on_disk > 0:
-            engine.let_go_when_still(self)
+
+    def _call(self, op: Op, node: int) -> None:
+        call = self.running[node] = Call(self, op, node)
+        self.engine.executor.submit(call)
 
     def refused(self, holder: str) -> None:
         """The saga was never started: the saga `holder` has its start key."""

@@ -210,7 +210,9 @@ def checked_id(signal_id: str) -> str:
 
 def checked_correlation(correlation: Mapping[str, str] | None) -> dict[str, str]:
     """A start's labels. Raises UsageError."""
-    labels = dict(correlation or {})
+    if not correlation:
+        return {}
+    labels = dict(correlation)
     if len(labels) > CORRELATION_ENTRIES_MAX:
         raise UsageError(f"start(correlation=...): at most {CORRELATION_ENTRIES_MAX} entries", code="AM2016")
     for name, value in labels.items():

@@ -19,6 +19,7 @@ from ..core.accepted import Accepted, poll_of
 from ..core.context import Context, Outcome
 from ..core.events import Event
 from ..core.seen import Seen
+from ..core.state import Slot
 from ..core.verbs import late_success
 from ..errors import AmendsError, NotSent, PayloadError, Rejected, UsageError
 from ..limits import ATOMIC_MS_MAX
@@ -66,7 +67,12 @@ async def _make_behind(actor: Actor, call: Call) -> None:
 
 
 def _begin(actor: Actor, call: Call) -> Awaitable[None] | None:
-    prepared = (call.op == ACTION and instead(actor, call)) or _prepare(actor, call)
+    state = actor.state
+    slot = state.slot(call.node)
+    event: Event | None = None
+    if call.op == ACTION and (slot.late is not None or state.back or state.deadline or state.leaving):
+        event = instead(actor, call)
+    prepared = event or _prepare(actor, call, slot)
     if not isinstance(prepared, tuple):
         _answer(actor, call, prepared)
         return None
@@ -217,42 +223,44 @@ def _timeout_ms(actor: Actor, call: Call) -> int:
 Prepared = tuple[calls.Call, list[Any], dict[str, Any], float]
 
 
-def _prepare(actor: Actor, call: Call) -> Prepared | Event:
+def _prepare(actor: Actor, call: Call, slot: Slot) -> Prepared | Event:
     """The function and its arguments, decoded from the journal; poison when they do not decode."""
-    state, index, engine = actor.state, call.node, actor.engine
-    slot = state.slot(index)
+    state, index, engine, op = actor.state, call.node, actor.engine, call.op
     node = state.nodes[index]
     binding = actor.saga.bindings[node.index]
     own = None
     outcome: Outcome | None = None
-    function = binding.action
-    attempt = slot.calls
-    if call.op in (COMPENSATION, COMPENSATION_POLL):
-        function, attempt = binding.compensation, slot.undo_calls
-        own = slot.result
-        outcome = "unknown" if slot.unknown else "succeeded"
-    elif call.op == PROBE:
-        function, attempt = binding.probe, slot.probe_calls
-        outcome = "unknown"
+    if op is ACTION:
+        function, attempt = binding.action, slot.calls
+        timeout_ms = state.graph.policies[node.index].timeout_ms
+    else:
+        timeout_ms = _timeout_ms(actor, call)
+        if op in (COMPENSATION, COMPENSATION_POLL):
+            function, attempt = binding.compensation, slot.undo_calls
+            own = slot.result
+            outcome = "unknown" if slot.unknown else "succeeded"
+        elif op == PROBE:
+            function, attempt = binding.probe, slot.probe_calls
+            outcome = "unknown"
+        else:
+            function, attempt = binding.action, slot.calls
     assert function is not None, "the graph announces only what the definition has"
-    timeout_ms = _timeout_ms(actor, call)
     resources = engine.resources
     if function.connection is not None:
         timeout_ms = min(timeout_ms, ATOMIC_MS_MAX)
         resources = {**resources, function.connection: atomic.CONNECTION}
     started = state.started
     assert started is not None
-    now = engine.clock.now_ms()
-    until = now + timeout_ms
-    if call.op == ACTION and state.deadline and not (state.committed or node.pivot or node.follow_up):
+    until = engine.clock.now_ms() + timeout_ms
+    if op is ACTION and state.deadline and not (state.committed or node.pivot or node.follow_up):
         until = min(until, state.deadline)  # it cuts no pivot, and nothing that comes after one
     path = state.path_of(index) if state.blocks else node.path
     context = Context(
-        actor.saga_id, started.name, path, attempt, call.op, outcome, until,
+        actor.saga_id, started.name, path, attempt, op, outcome, until,
         actor.correlation, engine.clock.now_ms, _log_of,
     )  # fmt: skip
     try:
-        if call.op in POLLS:
+        if op in POLLS:
             function = poll_of(function, slot.poll)
         if slot.poll_until:
             context.accepted = msgspec.json.decode(slot.token)

@@ -121,7 +121,8 @@ class Committer:
         written = events if self._sealing is None else seal_events(self._sealing, saga_id, events)
         self._rows.append(FrameRow(saga_id, seq, encode_frame(at, written)))
         self._frames.append((owner, at, events))
-        self._hurry()
+        if self._wake is not None:
+            self._hurry()
         return self._batch
 
     def open(self, batch: Batch, saga_id: str, key: KeyRow | None) -> None:

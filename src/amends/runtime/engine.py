@@ -13,7 +13,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from types import MappingProxyType
 from typing import Any, cast
 
 from ..core.definition import Saga
@@ -140,8 +139,7 @@ class Engine:
         state = SagaState(saga.graph)
         state.saga_id = started.saga_id
         state.deaths_max = self.settings.deaths_max
-        actor = Actor(self, saga, state)
-        actor.correlation = MappingProxyType(started.correlation)
+        actor = Actor(self, saga, state, started.correlation)
         self.actors[started.saga_id] = actor
         actor.turn([started], key=key)
         await actor.landed()
@@ -225,7 +223,7 @@ class Engine:
         except (ValueError, IllegalTransition, LookupError, AttributeError) as error:
             self._hold(saga_id, rows, "poison", f"its journal cannot be folded: {error}")
             return None
-        actor = Actor(self, saga, state)
+        actor = Actor(self, saga, state, {} if state.started is None else state.started.correlation)
         actor.visitors = visitors
         if state.cancelling:
             actor.cancels = self.cancels.pop(saga_id, [])

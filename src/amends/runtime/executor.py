@@ -7,7 +7,7 @@ worker, so `asyncio.timeout`, anyio and cancellation work as everywhere; each ca
 of its own, so context variables never leak from one saga into another.
 
 Rules of this file:
-  * fair: sagas stand in the queue, not calls; a saga with many calls has one taken per turn.
+  * fair: of each saga one call stands in the queue; a saga with many calls has one taken per turn.
   * bounded: at most `concurrency` calls run; sync functions run in at most `threads` threads.
   * one heap: a timeout is armed only when a call really waits.
   * a call that is given up (timeout, cut) is answered at once and cancelled. Until it has really
@@ -49,7 +49,8 @@ class NotBegun(Exception):
 class Caller(Protocol):
     """Who asks for calls and takes their answers: one saga."""
 
-    calls: deque[Call]
+    queued: bool  # whether a call of it stands in the queue
+    more: deque[Call]  # its calls behind that one
 
     def make(self, call: Call) -> Awaitable[None] | None:
         """Make one call and fold its answer; what it must be awaited for, or None when that is done.
@@ -168,7 +169,7 @@ class Executor:
         self._concurrency = concurrency
         self._threads_max = threads
         self._threads: ThreadPoolExecutor | None = None
-        self._queue: deque[Caller] = deque()
+        self._queue: deque[Call] = deque()  # one of each saga
         self._idle: list[asyncio.Future[None]] = []
         self._workers: set[asyncio.Task[None]] = set()
         self._pumping = False
@@ -181,9 +182,13 @@ class Executor:
     def submit(self, call: Call) -> None:
         """Queue a call; it is made as soon as a worker is free."""
         caller = call.caller
-        caller.calls.append(call)
-        if len(caller.calls) == 1:
-            self._queue.append(caller)
+        if caller.queued:
+            if not caller.more:
+                caller.more = deque()
+            caller.more.append(call)
+        else:
+            caller.queued = True
+            self._queue.append(call)
         if not self._pumping:
             self._pumping = True
             self._loop.call_soon(self._pump)
@@ -237,10 +242,12 @@ class Executor:
                 if time() > self.begin_until:
                     self._suspended = True  # we were stopped for so long that the lease may be another's
                     break
-                caller = queue.popleft()
-                call = caller.calls.popleft()
-                if caller.calls:
-                    queue.append(caller)
+                call = queue.popleft()
+                caller = call.caller
+                if caller.more:
+                    queue.append(caller.more.popleft())
+                else:
+                    caller.queued = False
                 call.task = task
                 self.running += 1
                 try:

@@ -266,7 +266,8 @@ class Orchestrator:
             NotFound: no saga of that name is registered.
             StoreError: it could not be made durable.
         """
-        self._raise_failure()
+        if not self._open or self.failed is not None:
+            self._raise_failure()
         definition = self._definition(saga)
         if transaction is not None:
             return Handle(self, self._join(definition, input, key, correlation, transaction))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from functools import cache
 from importlib.resources import files
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 _NAME = re.compile(r"(\d{4})_(pre|post)_(\w+)\.sql")
 
@@ -21,6 +21,21 @@ class Migration(NamedTuple):
     kind: str
     name: str
     text: str
+
+
+class Schema(Protocol):
+    """The schema of one store, for whoever migrates it by hand."""
+
+    place: str  # what it is the schema of, without a password
+
+    def known(self) -> tuple[Migration, ...]:
+        """All migrations of this release, in the order they are applied."""
+
+    def applied(self) -> set[int]:
+        """The numbers of those that the store has. Only reads. Raises StoreError."""
+
+    def migrate(self) -> list[Migration]:
+        """Apply all that is missing, the last `post` too; what it was. Raises StoreError."""
 
 
 @cache

@@ -654,14 +654,20 @@ class TestSleep:
 class TestState:
     def test_a_saga_that_has_not_begun_holds_nothing(self):
         saga = graph(step("a"))
-        state = vars(SagaState(saga))
+        state = SagaState(saga)
         flags = "deadline_passed paused back committed cancelling undoing walk_done followup_failed anomalous finished"
-        assert [name for name in flags.split() if state[name] is not False] == []
+        assert [name for name in flags.split() if getattr(state, name) is not False] == []
         numbers = "seq at deadline active stuck skips"
-        assert [name for name in numbers.split() if state[name] != 0 or state[name] is None] == []
-        assert (state["saga_id"], state["held"], state["pivot"], state["input"]) == ("", "", -1, ev.NOTHING)
-        assert state["started"] is state["failing"] is state["turned_back"] is None
-        assert state["errors"].maxlen == ERRORS_KEPT and decide(saga, SagaState(saga), START) == []
+        assert [name for name in numbers.split() if getattr(state, name) != 0 or getattr(state, name) is None] == []
+        assert (state.saga_id, state.held, state.pivot, state.input) == ("", "", -1, ev.NOTHING)
+        assert state.started is state.failing is state.turned_back is None
+        assert not state.errors and decide(saga, SagaState(saga), START) == []
+
+    def test_of_many_errors_it_keeps_the_last_ones_and_no_other_saga_sees_them(self):
+        state, other = SagaState(graph(step("a"))), SagaState(graph(step("a")))
+        for number in range(ERRORS_KEPT + 2):
+            state.note_error(str(number))
+        assert list(state.errors) == [str(number) for number in range(2, ERRORS_KEPT + 2)] and not other.errors
 
     def test_it_keeps_its_input_and_starts_once(self):
         state = SagaState(graph(step("a")))

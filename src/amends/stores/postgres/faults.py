@@ -12,6 +12,7 @@
     AM6048   StoreUnusable      a pooler that changes the server's session between transactions
     AM6049   StoreUnavailable   the server takes no writes: it is a standby, or set to read only
     AM6050   StoreFailed        any other refusal; nothing more is acknowledged
+    AM6051   StoreUnusable      the database has no tables of ours, and they are not to be made
 
 Rules of this file: causes are told by SQLSTATE, never by a text, for servers speak many languages; only what has
 no SQLSTATE (a connection that never came about) is judged by what libpq says. Nothing here writes. No message
@@ -102,6 +103,15 @@ def too_new(address: str, number: int, name: str) -> StoreUnusable:
         f"{address} was changed by a newer release of Amends (migration {number:04d}_post_{name}); it was left as it "
         "is. Install that release",
         code="AM6047",
+    )
+
+
+def no_tables(address: str) -> StoreUnusable:
+    """The database has no tables of ours."""
+    return StoreUnusable(
+        f"there is no store in {address}; check the address, or make the tables with `amends migrate`, `amends worker` or "
+        "`amends start`",
+        code="AM6051",
     )
 
 

@@ -10,12 +10,17 @@ release is no hindrance while it is a `pre`; its `post` is.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import psycopg
 
 from ..packaged import Migration, missing_of
-from .faults import no_privilege, pooled, read_only, too_new, too_old
-from .session import Address, Connection, connect
+from .faults import no_privilege, no_tables, pooled, read_only, too_new, too_old
+from .session import Address, Connection, Session, connect
 from .sql import migrations, query
+
+T = TypeVar("T")
 
 VERSION_MIN = 140_000  # the oldest release that the project itself still supports
 
@@ -79,10 +84,17 @@ def migrate(db: Connection, address: Address, *, last_post: bool = False) -> lis
     return done
 
 
-def prepare(db: Connection, address: Address) -> None:
-    """Check a database and bring it up to what this release needs. Raises StoreError."""
+def prepare(db: Connection, address: Address, *, make: bool) -> None:
+    """Check a database and bring it up to what this release needs. Raises StoreError.
+
+    Parameters:
+        make: whether the tables may be made where there are none.
+    """
     check_server(db, address)
-    if missing(applied(db, address), last_post=False):
+    has = applied(db, address)
+    if not (has or make):
+        raise no_tables(address.shown)
+    if missing(has, last_post=False):
         migrate(db, address)
 
 
@@ -90,3 +102,35 @@ def _one(db: Connection, text: str) -> tuple[object, ...]:
     row = db.execute(text).fetchone()
     assert row is not None
     return row
+
+
+class DatabaseSchema:
+    """The schema of one database, for `amends migrate`; see `packaged.Schema`."""
+
+    def __init__(self, address: Address) -> None:
+        self.place = address.shown
+        self._address = address
+
+    def known(self) -> tuple[Migration, ...]:
+        """All migrations of this release."""
+        return migrations()
+
+    def applied(self) -> set[int]:
+        """The numbers of those that the database has; only reads. Raises StoreError."""
+        return self._on(lambda db: applied(db, self._address))
+
+    def migrate(self) -> list[Migration]:
+        """Apply all that is missing, the last `post` too; what it was. Raises StoreError."""
+
+        def apply(db: Connection) -> list[Migration]:
+            check_server(db, self._address)
+            return migrate(db, self._address, last_post=True)
+
+        return self._on(apply)
+
+    def _on(self, job: Callable[[Connection], T]) -> T:
+        session = Session(self._address, "migrate")
+        try:
+            return session.use(job)
+        finally:
+            session.close()

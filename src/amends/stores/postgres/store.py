@@ -44,7 +44,7 @@ from ..posting import Posting
 from ..thread import ConnectionThread
 from . import membership, projecting, reading, writing
 from .listening import Listener
-from .schema import prepare
+from .schema import DatabaseSchema, prepare
 from .session import Address, Connection, Session, connect
 from .sql import query
 
@@ -63,11 +63,14 @@ class PostgresStore:
         address: a URL as libpq reads it, `postgresql://user@host:5432/database`; several hosts and all of libpq's
             parameters may stand in it. Amends' tables are made in the first schema of the `search_path`.
 
+        make: whether `open` may make the tables where there are none.
+
     Raises:
         UsageError: the address cannot be read.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, *, make: bool = True) -> None:
+        self._make = make
         self._address = Address(address)
         self.address = self._address.shown
         self._threads: dict[str, ConnectionThread[Session]] = {}
@@ -95,13 +98,17 @@ class PostgresStore:
         try:
             for thread in self._threads.values():
                 await thread.open()
-            await self._on("outside", lambda db: prepare(db, self._address))
+            await self._on("outside", lambda db: prepare(db, self._address, make=self._make))
             if await self._on("reader", lambda db: bool((db.execute(query("select_outdated")).fetchone() or [0])[0])):
                 await self.rebuild()
         except BaseException:
             self.close()
             raise
         self._listener = Listener(self._begin_to_listen, self._notify)
+
+    def schema(self) -> DatabaseSchema:
+        """The database's schema, whether the store is open or not."""
+        return DatabaseSchema(self._address)
 
     def _session(self, name: str) -> Session:
         return Session(self._address, name)

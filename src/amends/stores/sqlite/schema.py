@@ -17,10 +17,11 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from ..packaged import missing_of
-from .faults import is_busy, too_new, when_opening
+from .faults import check_path, is_busy, too_new, when_opening
 from .sql import Migration, migrations, query, statements
 
 _PAUSE_S = 0.01
+_BUSY_S = 5.0  # how long `amends migrate` waits for a lock
 APPLICATION_ID = 0x616D6E64  # "amnd": what `file` shows of a database that Amends made
 
 _MADE = """
@@ -109,3 +110,30 @@ def connected(path: Path, *, busy_s: float, read_only: bool) -> Iterator[sqlite3
             yield db
     except sqlite3.Error as error:
         raise when_opening(error, path) from error
+
+
+class FileSchema:
+    """The schema of one file, for `amends migrate`; see `packaged.Schema`."""
+
+    def __init__(self, path: Path) -> None:
+        self.place = str(path)
+        self._path = path
+
+    def known(self) -> tuple[Migration, ...]:
+        """All migrations of this release."""
+        return migrations()
+
+    def applied(self) -> set[int]:
+        """The numbers of those that the file has; only reads, and makes no file."""
+        if not self._path.exists():
+            return set()
+        with connected(self._path, busy_s=_BUSY_S, read_only=True) as db:
+            return applied(db, self._path)
+
+    def migrate(self) -> list[Migration]:
+        """Apply all that is missing, the last `post` too; what it was."""
+        check_path(self._path)
+        with connected(self._path, busy_s=_BUSY_S, read_only=False) as db:
+            applied(db, self._path)  # a newer release's file is refused before anything is written
+            db.execute("PRAGMA journal_mode = WAL").fetchall()
+            return migrate(db, self._path, last_post=True)

@@ -38,6 +38,7 @@ from ..thread import ConnectionThread
 from .doorbell import Belfry
 from .forking import closed, opened
 from .reader import Reader
+from .schema import FileSchema
 from .writer import Writer
 
 T = TypeVar("T")
@@ -198,6 +199,10 @@ class SQLiteStore:
     async def shrink(self) -> int:
         """Give free space back: the file is written anew; see Store.shrink."""
         return await self._write(self._writer.shrink)
+
+    def schema(self) -> FileSchema:
+        """The file's schema, whether the store is open or not."""
+        return FileSchema(self.path)
 
     async def synchronous(self) -> int:
         """How each commit is flushed: 2 is FULL, as `PRAGMA synchronous` says it of the connection that writes."""

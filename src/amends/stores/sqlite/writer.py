@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -352,15 +353,10 @@ def _bound(epoch: int, batch: Batch, frames: Sequence[FrameRow]) -> tuple[int | 
 
 def _packed(frames: Sequence[FrameRow]) -> tuple[str, bytes]:
     # The bodies begin at 2: SQLite takes the substr of an empty blob for NULL, so it is never empty.
-    at = 2
-    index: list[tuple[str, int, int, int]] = []
-    bodies = [b"\0"]
-    for saga_id, seq, body in [(row.saga_id, row.seq, row.body) for row in frames]:
-        size = len(body)
-        index.append((saga_id, seq, at, size))
-        bodies.append(body)
-        at += size
-    return _encode(index).decode(), b"".join(bodies)
+    bodies = [row.body for row in frames]
+    sizes = list(map(len, bodies))
+    index = zip([row.saga_id for row in frames], [row.seq for row in frames], accumulate(sizes, initial=2), sizes)
+    return _encode(list(index)).decode(), b"".join([b"\0", *bodies])
 
 
 def _first(db: sqlite3.Connection, name: str, index: str) -> tuple[str, int]:
