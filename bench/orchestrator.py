@@ -24,6 +24,7 @@ import bare_loop
 from amends import Context, Orchestrator, Rejected, Saga, SagaCompensated, Step, step
 from amends.core.events import decode_frame
 from amends.core.filters import Filter
+from amends.runtime.tuning import tune_process
 from amends.stores.sqlite import SQLiteStore
 
 
@@ -102,7 +103,7 @@ def main() -> None:
     parser.add_argument("--in-flight", type=int, default=1_000)
     parser.add_argument("--pairs", type=int, default=5)
     arguments = parser.parse_args()
-    gc.set_threshold(50_000, 20, 50)  # as `amends worker` does, for both
+    tune_process()  # as `amends worker` does, for both
     print(f"{'case':<12}{'frames':>7}{'ours/s':>10}{'bare/s':>10}{'ratio':>8}   (median of {arguments.pairs} pairs)")
     for case, frames in (("succeeding", 5), ("failing", 8)):
         pairs = [pair(case, arguments.sagas, arguments.in_flight) for _ in range(arguments.pairs)]

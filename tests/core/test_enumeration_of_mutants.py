@@ -137,9 +137,10 @@ class TestSignals:
         received = fold._HANDLERS[ev.SignalReceived]
 
         def by_name_only(state: SagaState, event: ev.SignalReceived) -> None:
-            waits = state.waits.pop(event.name, []) if "[" in event.name else []
+            hidden = {name: waits for name, waits in state.waits.items() if name == event.name and "[" in name}
+            state.waits = {name: waits for name, waits in state.waits.items() if name not in hidden}
             received(state, event)
-            state.waits |= {event.name: waits} if waits else {}
+            state.waits |= hidden
 
         monkeypatch.setitem(fold._HANDLERS, ev.SignalReceived, by_name_only)
         caught(graph(each(wait("w"))), Moves(), "a wait waits, and its signal is there")

@@ -26,6 +26,7 @@ from typing import Any
 from ..errors import UsageError
 from ..observe.logging import LoggingSubscriber
 from ..runtime.orchestrator import Orchestrator
+from ..runtime.tuning import tune_process
 from .exits import OK, STORE, complain, say
 from .loading import App, load_app
 from .options import Common, Format, keys, open_store
@@ -38,21 +39,13 @@ _FIELDS = ("event", "saga", "saga_name", "step", "attempt", "duration", "correla
 
 def work(common: Common, *, until_idle: bool, level: str, settings: dict[str, Any]) -> int:
     """Run the app's sagas until told to stop, or until none is awake."""
-    _collect_less()
+    # This process is ours, so it may be set for many small objects that die young.
+    gc.collect()
+    gc.freeze()
+    tune_process()
     app = load_app(common)
     with _logging(level, common.output), asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(_work(common, app, until_idle=until_idle, settings=settings))
-
-
-def _collect_less() -> None:
-    """This process is ours, so its garbage collector may be set for many small objects that die young.
-
-    The default collects the youngest objects after every 700 net allocations, which is every few
-    steps; on the benchmark's saga that was about a tenth of the processor time.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
