@@ -75,7 +75,7 @@ async def frames_of_one(path: Path) -> list[Any]:
     return frames
 
 
-def _runner() -> asyncio.Runner:
+def runner() -> asyncio.Runner:
     try:
         import uvloop
     except ImportError:
@@ -87,13 +87,13 @@ def pair(case: str, sagas: int, in_flight: int) -> tuple[float, float]:
     """One run of ours and one of the bare loop over the same frames."""
     saga = build(fails=case == "failing")
     with tempfile.TemporaryDirectory() as folder:
-        with _runner() as runner:
+        with runner() as loop:
             gc.collect()
-            speed = runner.run(ours(Path(folder, "ours.db"), saga, sagas, in_flight))
-            frames = runner.run(frames_of_one(Path(folder, "ours.db")))
-        with _runner() as runner:
+            speed = loop.run(ours(Path(folder, "ours.db"), saga, sagas, in_flight))
+            frames = loop.run(frames_of_one(Path(folder, "ours.db")))
+        with runner() as loop:
             gc.collect()
-            ceiling = runner.run(bare_loop.run(Path(folder, "bare.db"), frames, sagas, in_flight))
+            ceiling = loop.run(bare_loop.run(Path(folder, "bare.db"), frames, sagas, in_flight))
     return speed, ceiling
 
 

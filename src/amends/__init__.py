@@ -48,7 +48,10 @@ if TYPE_CHECKING:
         UsageError as UsageError,
     )
     from .policies.retry import Retry as Retry
-    from .runtime.beginning import start_in_transaction as start_in_transaction
+    from .runtime.beginning import (
+        start_in_async_transaction as start_in_async_transaction,
+        start_in_transaction as start_in_transaction,
+    )
     from .runtime.handle import Handle as Handle
     from .runtime.orchestrator import Orchestrator as Orchestrator
     from .runtime.sync import SyncHandle as SyncHandle, SyncOrchestrator as SyncOrchestrator
@@ -94,6 +97,7 @@ _HOMES = {
     "first_of": ".core.nodes",
     "parallel": ".core.nodes",
     "sleep": ".core.nodes",
+    "start_in_async_transaction": ".runtime.beginning",
     "start_in_transaction": ".runtime.beginning",
     "step": ".core.steps",
     "wait_for": ".core.nodes",
@@ -138,6 +142,7 @@ __all__ = [
     "first_of",
     "parallel",
     "sleep",
+    "start_in_async_transaction",
     "start_in_transaction",
     "step",
     "wait_for",

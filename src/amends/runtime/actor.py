@@ -56,14 +56,12 @@ class Actor:
     """
 
     __slots__ = (
-        "_armed", "_due_on_disk", "_held_back", "_moving", "_timer", "cancels", "correlation", "dead",
-        "durable_seq", "engine", "holder", "leaving", "more", "news", "outcome_known", "queued", "running", "saga", "saga_id",
+        "_armed", "_due_on_disk", "_held_back", "_moving", "_timer", "cancels", "correlation", "dead", "durable_seq",
+        "engine", "holder", "leaving", "more", "news", "outcome_known", "queued", "running", "saga", "saga_id",
         "state", "stragglers", "visitors", "written",
     )  # fmt: skip
 
-    def __init__(
-        self, engine: Engine, saga: Saga[Any, Any], state: SagaState, correlation: Mapping[str, str]
-    ) -> None:
+    def __init__(self, engine: Engine, saga: Saga[Any, Any], state: SagaState, correlation: Mapping[str, str]) -> None:
         self.engine = engine
         self.saga = saga
         self.state = state

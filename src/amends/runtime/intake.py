@@ -41,7 +41,8 @@ _SOON_S = 0.1  # how long to wait for a ring while something goes on
 _GAP_S = 0.002  # between two looks, however often it rings: a burst of starts is taken up in pages
 _PROJECT_FRAMES = 2_000
 _PRUNE_EVERY_S = 3_600.0  # at most; a short retention is looked after more often
-_PROJECT_BUSY_S = 1.0  # while batches are being committed, one step of the projection this often
+_PROJECT_BUSY_S = 1.0  # while batches are being committed, one step of the projection this often,
+_PROJECT_SHARE = 9  # or, while it is behind, with a pause of so many times as long as the step took
 
 
 class Intake:
@@ -130,9 +131,12 @@ class Intake:
         busy = not engine.committer.idle
         if batches == self._projected or (busy and engine.loop.time() < self._project_again):
             return
-        self._project_again = engine.loop.time() + _PROJECT_BUSY_S
-        while await self._patiently(lambda: engine.store.project(limit=_PROJECT_FRAMES)):
+        began = engine.loop.time()
+        while folded := await self._patiently(lambda: engine.store.project(limit=_PROJECT_FRAMES)):
             if not engine.committer.idle:
+                now = engine.loop.time()
+                behind = folded == _PROJECT_FRAMES
+                self._project_again = now + ((now - began) * _PROJECT_SHARE if behind else _PROJECT_BUSY_S)
                 return
         self._projected = batches
 

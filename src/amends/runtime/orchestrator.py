@@ -54,7 +54,7 @@ from .arguments import (
     verb_command,
 )
 from .awaiting import outcome_of
-from .beginning import beginning, definition_row, file_of, first_frame, join, key_conflict, same_input
+from .beginning import Joining, beginning, definition_row, file_of, first_frame, key_conflict, place_of, same_input
 from .bulk import Bulk
 from .clock import Clock, StoreTime, SystemClock
 from .commands import Command, decode_error, encode_command, sealed
@@ -257,8 +257,9 @@ class Orchestrator:
             input: a value of the saga's input type.
             key: deduplicates the start within the saga's name, over all versions.
             correlation: a few short texts that find the saga again.
-            transaction: a `sqlite3.Connection` on this store's file, with an open transaction. The saga
-                exists if and only if that is committed, and is not durable before; see `look`.
+            transaction: a connection to this store's own file or database, with an open transaction (of sqlite3;
+                of psycopg or asyncpg; of SQLAlchemy or Django on one of them). The saga exists if and only if that is
+                committed, and is not durable before; see `look`.
 
         Raises:
             KeyConflict: the key was used with another input.
@@ -270,7 +271,7 @@ class Orchestrator:
             self._raise_failure()
         definition = self._definition(saga)
         if transaction is not None:
-            return Handle(self, self._join(definition, input, key, correlation, transaction))
+            return Handle(self, await self._join(definition, input, key, correlation, transaction))
         raw = definition.encode_input(input)
         key = checked_key(key)
         labels = checked_correlation(correlation)
@@ -323,11 +324,20 @@ class Orchestrator:
             raise key_conflict(saga, key, holder)
         return True
 
-    def _join(
+    async def _join(
         self, saga: Saga[Any, Any] | str, input: Any, key: str | None, labels: Mapping[str, str] | None, given: object
     ) -> str:
-        """Start in the caller's transaction and thread, whether this is open or not; the saga's id."""
-        return join(given, self._definition(saga), input, key, labels, self._clock, file_of(self._store), self._sealing)
+        """Start in the caller's transaction and thread; the saga's id."""
+        file, store = await place_of(self._store)
+        joining = Joining(self._definition(saga), input, key, labels, self._clock, self._sealing)
+        return await joining.on_async(given, file, store)
+
+    def _join_here(
+        self, saga: Saga[Any, Any] | str, input: Any, key: str | None, labels: Mapping[str, str] | None, given: object
+    ) -> str:
+        """The same for code that does not await, whether this is open or not."""
+        file = file_of(self._store)
+        return Joining(self._definition(saga), input, key, labels, self._clock, self._sealing).on(given, file)
 
     def look(self) -> None:
         """Have what was committed on a connection of your own taken up at once, in this process or another."""

@@ -233,7 +233,7 @@ class SyncOrchestrator:
             if self._closed:
                 raise _closed()
             # By itself, and not through the loop: the connection belongs to this thread.
-            saga_id = self._inner._join(saga, input, key, correlation, transaction)  # noqa: SLF001
+            saga_id = self._inner._join_here(saga, input, key, correlation, transaction)  # noqa: SLF001
             return SyncHandle(self, self._inner.handle(saga_id))
         step_of = in_call_of.get()
 

@@ -1,7 +1,8 @@
 """What a process that runs many sagas at once should set, once, for the whole process.
 
     garbage collection   Python's default looks for garbage after every 700 new objects; thousands of awake sagas make
-                         that a walk over all of them, again and again. Sagas leave no cycles behind, so seldom is enough.
+                         that a walk over all of them, again and again. Sagas leave no cycles behind, so seldom is
+                         enough.
     switch interval      the thread that commits waits for the interpreter's lock after each flush, beside a busy event
                          loop for as long as this: 5 ms unless it is set, which is longer than the flush itself.
 

@@ -380,6 +380,9 @@ class Shared(Protocol):
     async def time(self) -> int:
         """The store's own wall clock, in milliseconds: what leases and due times are told by."""
 
+    async def identity(self) -> int:
+        """What tells this store from every other; never 0."""
+
     async def take(self, lease: Lease, *, now: int) -> frozenset[int]:
         """Take free shards, those of leases that are over among them, up to this worker's share; which are new."""
 

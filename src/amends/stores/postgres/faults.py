@@ -109,8 +109,8 @@ def too_new(address: str, number: int, name: str) -> StoreUnusable:
 def no_tables(address: str) -> StoreUnusable:
     """The database has no tables of ours."""
     return StoreUnusable(
-        f"there is no store in {address}; check the address, or make the tables with `amends migrate`, `amends worker` or "
-        "`amends start`",
+        f"there is no store in {address}; check the address, or make the tables with `amends migrate`, `amends worker` "
+        "or `amends start`",
         code="AM6051",
     )
 

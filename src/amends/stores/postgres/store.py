@@ -49,7 +49,7 @@ from .session import Address, Connection, Session, connect
 from .sql import query
 
 T = TypeVar("T")
-_PROJECT_FRAMES = 2_000  # frames folded per step when a list brings the projection up
+_PROJECT_FRAMES = 20_000  # frames folded per step when a list brings the projection up
 _SLOW_POLL_S = 60.0  # how often others' work is looked for without a notification
 _ASK_AGAIN_S = 10.0  # how often those who run sagas are told that somebody waits
 _CONNECTIONS = ("writer", "keeper", "outside", "reader")
@@ -204,6 +204,10 @@ class PostgresStore:
     async def time(self) -> int:
         """The server's wall clock, in milliseconds."""
         return await self._on("reader", lambda db: int((db.execute(query("select_time")).fetchone() or [0])[0]))
+
+    async def identity(self) -> int:
+        """The number that the store was given when it was made."""
+        return await self._on("reader", lambda db: int((db.execute(query("select_identity")).fetchone() or [0])[0]))
 
     async def holder_of(self, saga_id: str, *, now: int) -> Lease | None:
         """The lease in force on a saga's shard, or None."""

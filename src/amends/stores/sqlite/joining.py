@@ -31,12 +31,12 @@ from __future__ import annotations
 import os
 import sqlite3
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 
 from ...errors import StoreError, StoreFailed, StoreUnavailable, StoreUnusable, UsageError
 from ..base import DefinitionRow, FrameRow, KeyRow
+from ..held import Held
 from ..messages import other_definition, refuse_nul
 from .doorbell import ring_once
 from .faults import is_busy, too_new
@@ -46,14 +46,6 @@ from .sql import migrations, query
 _MADE_BY = "open an Orchestrator of this release on the file once, before the first start in a transaction"
 _migrations = msgspec.json.Decoder(list[tuple[int, str, str]])
 _held = msgspec.json.Decoder(tuple[str, str])
-
-
-class Held(NamedTuple):
-    """Who has the start key: the saga, its input's hash, and its first frame while it is not pruned."""
-
-    saga_id: str
-    input_hash: str
-    first_frame: bytes | None
 
 
 def plain_connection(given: object) -> sqlite3.Connection:

@@ -354,9 +354,10 @@ def _bound(epoch: int, batch: Batch, frames: Sequence[FrameRow]) -> tuple[int | 
 def _packed(frames: Sequence[FrameRow]) -> tuple[str, bytes]:
     # The bodies begin at 2: SQLite takes the substr of an empty blob for NULL, so it is never empty.
     bodies = [row.body for row in frames]
-    sizes = list(map(len, bodies))
-    index = zip([row.saga_id for row in frames], [row.seq for row in frames], accumulate(sizes, initial=2), sizes)
-    return _encode(list(index)).decode(), b"".join([b"\0", *bodies])
+    sizes = [len(body) for body in bodies]
+    places = accumulate(sizes[:-1], initial=2)
+    index = list(zip([row.saga_id for row in frames], [row.seq for row in frames], places, sizes, strict=False))
+    return _encode(index).decode(), b"".join([b"\0", *bodies])
 
 
 def _first(db: sqlite3.Connection, name: str, index: str) -> tuple[str, int]:

@@ -106,7 +106,8 @@ CREATE TABLE amends_meta (
     name  text PRIMARY KEY,
     value bigint NOT NULL
 );
-INSERT INTO amends_meta VALUES ('epoch', 0);
+-- `epoch` is the last one given to a worker; `store` tells this store from every other.
+INSERT INTO amends_meta VALUES ('epoch', 0), ('store', 1 + (random() * 9007199254740990)::bigint);
 
 CREATE TABLE amends_summaries (
     started         bigint   NOT NULL,

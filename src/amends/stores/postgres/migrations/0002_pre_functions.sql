@@ -289,3 +289,50 @@ BEGIN
     PERFORM set_config('amends.writing', '', true);
     RETURN (SELECT count(*) FROM amends_pruned WHERE saga_id = ANY (asked));
 END $$;
+
+-- A start within somebody else's transaction, on a connection of his own; one statement, so that it does not matter
+-- which driver that is. NULL when it is written, or why it is not, as JSON; then nothing is:
+--   {"store": 1}   the tables are not those of the store that was expected
+--   {"fingerprint": "..."}   the definition's version is registered with another structure
+--   {"holder": id, "input_hash": "...", "first_frame": hex or null}   the start key is taken
+CREATE FUNCTION amends_join_1(
+    expected bigint, a_id text, a_shard integer, a_body bytea,
+    a_name text, a_version bigint, a_fingerprint text, a_structure bytea, a_redactions bytea,
+    a_key text, a_hash text, told text, a_summary bytea, labels text
+) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    known text;
+    holder amends_keys;
+BEGIN
+    IF expected <> 0 AND NOT EXISTS (SELECT FROM amends_meta WHERE name = 'store' AND value = expected) THEN
+        RETURN '{"store": 1}';
+    END IF;
+    SELECT fingerprint INTO known FROM amends_definitions WHERE name = a_name AND version = a_version;
+    IF known <> a_fingerprint THEN
+        RETURN json_build_object('fingerprint', known);
+    END IF;
+    IF a_key <> '' THEN
+        INSERT INTO amends_keys VALUES (a_name, a_key, a_id, a_hash) ON CONFLICT DO NOTHING;
+        SELECT * INTO holder FROM amends_keys WHERE name = a_name AND key = a_key;
+        IF holder.saga_id <> a_id THEN
+            RETURN json_build_object(
+                'holder', holder.saga_id, 'input_hash', holder.input_hash, 'first_frame',
+                (SELECT encode(body, 'hex') FROM amends_journal WHERE saga_id = holder.saga_id AND seq = 1)
+            );
+        END IF;
+    END IF;
+    IF known IS NULL THEN
+        INSERT INTO amends_definitions VALUES (a_name, a_version, a_fingerprint, a_structure, a_redactions)
+        ON CONFLICT DO NOTHING;
+    END IF;
+    INSERT INTO amends_journal (position, seq, shard, saga_id, body) VALUES (0, 1, a_shard, a_id, a_body);
+    INSERT INTO amends_open (number, shard, outside, saga_id) VALUES (0, a_shard, true, a_id);
+    PERFORM amends_summarise_1(
+        told::json, ARRAY[a_summary],
+        (SELECT coalesce(array_agg(key), '{}') FROM json_each_text(labels::json)),
+        (SELECT coalesce(array_agg(value), '{}') FROM json_each_text(labels::json)),
+        (SELECT coalesce(array_agg(a_id), '{}') FROM json_each_text(labels::json)),
+        '{}', '{}'
+    );
+    RETURN NULL;
+END $$;

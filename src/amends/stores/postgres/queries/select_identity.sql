@@ -1,0 +1,1 @@
+SELECT value FROM amends_meta WHERE name = 'store'
