@@ -14,20 +14,22 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from ..errors import AmendsError, StoreError
 from ..runtime.clock import SystemClock
 from ..runtime.orchestrator import Orchestrator
+from ..stores.packaged import Migration, missing_of
 from ..stores.sqlite import SQLiteStore
 from ..stores.sqlite.schema import applied, connected, missing
 from . import output
 from .exits import FAILED, OK, STORE, say
 from .findings import Finding, Look, Place
 from .loading import load_app
-from .machine_checks import MACHINE_CHECKS
-from .options import Common, keys, open_store, project
-from .store_checks import STORE_CHECKS
+from .machine_checks import MACHINE_CHECKS, extras, python
+from .options import Common, address_of, keys, open_store, project
+from .store_checks import STORE_CHECKS, definitions, people
 
 _BUSY_S = 2.0
 _ICONS = {"ok": "✓", "note": "·", "warning": "!", "error": "✗"}
@@ -36,8 +38,61 @@ _STYLES = {"ok": "green", "note": "dim", "warning": "yellow", "error": "bold red
 
 async def examine(common: Common) -> int:
     """Run every check that can be run, and say what was found."""
-    store = open_store(common, make=True)
-    assert isinstance(store, SQLiteStore)  # `open_store` gives no other
+    store = open_store(common, make=False) if _is_server(common) else open_store(common, make=True)
+    found = await _of_a_file(common, store) if isinstance(store, SQLiteStore) else await _of_a_server(common, store)
+    _write(common, found)
+    if any(each.unusable for each in found):
+        return STORE
+    return FAILED if any(each.level in ("warning", "error") for each in found) else OK
+
+
+def _is_server(common: Common) -> bool:
+    return address_of(common).startswith("postgres")
+
+
+async def _of_a_server(common: Common, store: Any) -> list[Finding]:
+    """Of a store on PostgreSQL: what keeps it from being used, or all that can be seen in it."""
+    from .server_checks import SERVER_CHECKS
+
+    found: list[Finding] = []
+    for check in (python, extras):
+        found += check(Place(Path()))
+    try:
+        has = store.schema().applied()
+        if not has:
+            mend = "a worker makes it, or `amends migrate`"
+            return [*found, Finding("store", "note", f"there is no store in {store.address} yet", mend)]
+        lacking = missing_of(store.schema().known(), has, last_post=True)
+        found.append(_schema(lacking))
+        if any(each.kind == "pre" for each in lacking):
+            return found
+        app, finding = _app(common)
+        found += [] if finding is None else [finding]
+        async with Orchestrator(store, worker=False, encryption=keys()) as orchestrator:
+            now = SystemClock().now_ms()
+            facts = await store.facts()
+            for server_check in SERVER_CHECKS:
+                found += server_check(facts, now)
+            look = Look(store, orchestrator, None, facts.now, app)
+            for each in (people, definitions):
+                found += [finding async for finding in each(look)]
+    except StoreError as error:
+        found.append(Finding("store", "error", error.message, unusable=True))
+    return found
+
+
+def _schema(lacking: list[Migration]) -> Finding:
+    if not lacking:
+        return Finding("schema", "ok", "the schema is that of this release")
+    names = ", ".join(f"{each.number:04d}_{each.kind}_{each.name}" for each in lacking)
+    if all(each.kind == "post" for each in lacking):
+        return Finding(
+            "schema", "note", f"not yet applied: {names}", "run `amends migrate` when no older release is running"
+        )
+    return Finding("schema", "warning", f"the schema is of an older release; missing: {names}", "run `amends migrate`")
+
+
+async def _of_a_file(common: Common, store: SQLiteStore) -> list[Finding]:
     found: list[Finding] = []
     if not store.path.exists():
         mend = "a worker makes it, or `amends migrate`"
@@ -53,10 +108,7 @@ async def examine(common: Common) -> int:
                     found += await _of_the_store(common, store, db)
         except StoreError as error:
             found += [*_of_the_machine(Place(store.path)), Finding("store", "error", error.message, unusable=True)]
-    _write(common, found)
-    if any(each.unusable for each in found):
-        return STORE
-    return FAILED if any(each.level in ("warning", "error") for each in found) else OK
+    return found
 
 
 def _of_the_machine(place: Place) -> list[Finding]:

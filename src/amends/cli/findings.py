@@ -15,10 +15,9 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ..runtime.orchestrator import Orchestrator
-from ..stores.sqlite import SQLiteStore
 
 Level = Literal["ok", "note", "warning", "error"]
 LEVELS: tuple[Level, ...] = ("ok", "note", "warning", "error")
@@ -61,13 +60,15 @@ class Look:
     """The store, opened.
 
     Attributes:
+        store: of the kind that the check is for.
+        db: a connection that only reads, for checks of a file.
         now: this machine's wall time, milliseconds.
         app: (name, version) -> fingerprint of the definitions of --app; None when none was given.
     """
 
-    store: SQLiteStore
+    store: Any
     orchestrator: Orchestrator
-    db: sqlite3.Connection
+    db: sqlite3.Connection | None
     now: int
     app: Mapping[tuple[str, int], str] | None = field(default=None)
 

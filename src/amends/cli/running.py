@@ -11,6 +11,7 @@ lines for people, or with `-o json` and `-o jsonl` as one object a line.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import importlib
 import json
@@ -27,11 +28,14 @@ from ..errors import UsageError
 from ..observe.logging import LoggingSubscriber
 from ..runtime.orchestrator import Orchestrator
 from ..runtime.tuning import tune_process
+from ..stores.base import Shared
 from .exits import OK, STORE, complain, say
 from .loading import App, load_app
 from .options import Common, Format, keys, open_store
 from .words import safe
 
+_JOINING_S = 15.0  # how long a worker waits for shards before it says that it waits
+_STANDS_BY = "standing by: another worker runs this store;"
 _FIELDS = ("event", "saga", "saga_name", "step", "attempt", "duration", "correlation")
 
 # --- worker --------------------------------------------------------------------------------------
@@ -57,6 +61,14 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return factory
 
 
+async def _until_it_has_shards(orchestrator: Orchestrator) -> None:
+    """Others give some up when somebody joins; that takes a moment."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_JOINING_S):
+            while not orchestrator.leading and orchestrator.failed is None:
+                await asyncio.sleep(0.02)
+
+
 async def _work(common: Common, app: App, *, until_idle: bool, settings: dict[str, Any]) -> int:
     store = open_store(common, make=True)
     stop = _signals()
@@ -64,7 +76,11 @@ async def _work(common: Common, app: App, *, until_idle: bool, settings: dict[st
     orchestrator.subscribe(LoggingSubscriber())
     async with orchestrator:
         names = ", ".join(f"{saga.name} v{saga.version}" for saga in app.sagas)
-        state = "running" if orchestrator.leading else "standing by: another worker runs this store;"
+        shared = isinstance(store, Shared)
+        if shared:
+            await _until_it_has_shards(orchestrator)
+        other = "waiting: other workers run all shards of this store;" if shared else _STANDS_BY
+        state = "running" if orchestrator.leading else other
         say(f"amends: {state} {names} on {store.address}")
         await _until_over(orchestrator, stop, until_idle=until_idle)
         failed = orchestrator.failed

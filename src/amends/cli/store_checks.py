@@ -49,6 +49,7 @@ async def doorbell(look: Look) -> AsyncIterator[Finding]:
 
 async def leader(look: Look) -> AsyncIterator[Finding]:
     """Whether somebody runs the sagas."""
+    assert look.db is not None
     row = look.db.execute(
         "SELECT owner, host, boot_id, pid, process_started, expires FROM amends_lease WHERE one = 1"
     ).fetchone()
@@ -80,6 +81,7 @@ async def clock(look: Look) -> AsyncIterator[Finding]:
             at = decode_frame(row.body).at
         except ValueError:
             continue  # that it cannot be read is another check's to say
+    assert look.db is not None
     expires = look.db.execute("SELECT expires FROM amends_lease WHERE one = 1").fetchone()[0]
     mend = "set the clocks of all machines by NTP; due times and ages are reckoned by them"
     if at > look.now + CLOCK_MS:
@@ -96,6 +98,7 @@ async def clock(look: Look) -> AsyncIterator[Finding]:
 
 async def inbox(look: Look) -> AsyncIterator[Finding]:
     """Whether commands wait for nobody."""
+    assert look.db is not None
     count, oldest = look.db.execute("SELECT count(*), min(posted) FROM amends_inbox WHERE done = 0").fetchone()
     if not count:
         yield Finding("inbox", "ok", "no command waits")
@@ -172,6 +175,7 @@ async def definitions(look: Look) -> AsyncIterator[Finding]:
 
 async def projection(look: Look) -> AsyncIterator[Finding]:
     """Whether the lists are near the journal."""
+    assert look.db is not None
     last = look.db.execute("SELECT coalesce(max(position), 0) FROM amends_journal").fetchone()[0]
     projected = look.db.execute("SELECT value FROM amends_meta WHERE name = 'projected'").fetchone()[0]
     behind = max(0, last - projected)

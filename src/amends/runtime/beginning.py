@@ -115,9 +115,7 @@ class Joining:
         if _is_postgres(connection):
             from ..stores.postgres import joining as joining_postgres
 
-            return self._answer(
-                joining_postgres.join(connection, self._frame, self._key, self._definition, store)
-            )
+            return self._answer(joining_postgres.join(connection, self._frame, self._key, self._definition, store))
         from ..stores.sqlite import joining
 
         plain = joining.plain_connection(connection)

@@ -119,9 +119,7 @@ def join(given: object, frame: FrameRow, key: KeyRow | None, definition: Definit
     return _told(answer, definition)
 
 
-async def join_async(
-    given: Any, frame: FrameRow, key: KeyRow | None, definition: DefinitionRow, store: int
-) -> Answer:
+async def join_async(given: Any, frame: FrameRow, key: KeyRow | None, definition: DefinitionRow, store: int) -> Answer:
     """The same on an async connection."""
     connection = await given.connection() if _is_async_session(given) else given
     name, inner = driver_of(connection)

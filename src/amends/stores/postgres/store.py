@@ -42,7 +42,8 @@ from ..gathering import Gathering
 from ..messages import refuse_nul, store_closed
 from ..posting import Posting
 from ..thread import ConnectionThread
-from . import membership, projecting, reading, writing
+from . import inspecting, membership, projecting, reading, writing
+from .inspecting import Facts
 from .listening import Listener
 from .schema import DatabaseSchema, prepare
 from .session import Address, Connection, Session, connect
@@ -105,6 +106,10 @@ class PostgresStore:
             self.close()
             raise
         self._listener = Listener(self._begin_to_listen, self._notify)
+
+    async def facts(self) -> Facts:
+        """What `amends doctor` asks of the server and of what waits."""
+        return await self._on("reader", inspecting.facts)
 
     def schema(self) -> DatabaseSchema:
         """The database's schema, whether the store is open or not."""
