@@ -1,4 +1,4 @@
-"""The command line on a store on PostgreSQL: what it does, what it says of a sick server, and that no password shows."""
+"""The command line on a store on PostgreSQL: what it does, what it says of a sick server; no password shows."""
 
 import json
 import time

@@ -28,21 +28,21 @@ def durability(facts: Facts, _: int) -> Iterator[Finding]:
     if not facts.fsync or not facts.full_page_writes:
         what = "fsync" if not facts.fsync else "full_page_writes"
         yield Finding(
-            "durability", "error", f"the server runs with {what}=off: a crash loses what was acknowledged, or damages it",
+            "durability", "error", f"the server runs with {what}=off: a crash loses or damages what was acknowledged",
             f"ALTER SYSTEM SET {what} = on, and restart it",
         )  # fmt: skip
         return
     if facts.synchronous_commit == "off":
         yield Finding(
-            "durability", "note", "synchronous_commit is off here; Amends turns it on for its own connections. A start in "
-            "your own transaction is flushed as that transaction is",
+            "durability", "note", "synchronous_commit is off here; Amends turns it on for its own connections. A start "
+            "in your own transaction is flushed as that transaction is",
         )  # fmt: skip
     yield Finding("durability", "ok", "each commit is flushed to the disk (fsync, full_page_writes)")
     if facts.standbys:
         yield Finding("standby", "ok", f"commits wait for standbys: {facts.standbys}")
     else:
         yield Finding(
-            "standby", "note", "no synchronous standby: a failover to another server may lose what was acknowledged last",
+            "standby", "note", "no synchronous standby: a failover may lose what was acknowledged last",
             "set synchronous_standby_names, if you fail over",
         )  # fmt: skip
 
@@ -52,7 +52,8 @@ def room(facts: Facts, _: int) -> Iterator[Finding]:
     said = f"{facts.connections} of {facts.connections_max} connections are in use"
     if facts.connections > facts.connections_max * CONNECTIONS_SHARE:
         yield Finding(
-            "connections", "warning", said, "raise max_connections, or pool those of other services; a worker takes up to 5"
+            "connections", "warning", said,
+            "raise max_connections, or pool those of other services; a worker takes up to 5"
         )  # fmt: skip
     else:
         yield Finding("connections", "ok", said)
@@ -75,7 +76,8 @@ def clock(facts: Facts, now: int) -> Iterator[Finding]:
     said = f"this machine's clock is {apart / 1000:,.1f} s from the server's"
     if apart > CLOCK_MS:
         yield Finding(
-            "clock", "note", f"{said}; sagas go by the server's, so nothing is wrong with them", "set it by NTP all the same"
+            "clock", "note", f"{said}; sagas go by the server's, so nothing is wrong with them",
+            "set it by NTP all the same",
         )  # fmt: skip
     else:
         yield Finding("clock", "ok", said)
@@ -97,7 +99,8 @@ def workers(facts: Facts, _: int) -> Iterator[Finding]:
         yield Finding("workers", "note", "no worker runs sagas of this store", _WORKER)
     elif facts.shards_free:
         yield Finding(
-            "workers", "note", f"{facts.shards_free} shards have no worker at this moment", "look again; they are moving"
+            "workers", "note", f"{facts.shards_free} shards have no worker at this moment",
+            "look again; they are moving",
         )  # fmt: skip
     else:
         told = ", ".join(f"{owner.pid} on {owner.host.partition('/')[0]}: {shards}" for owner, shards in alive)

@@ -11,7 +11,6 @@ saga. No global state: two orchestrators live in one process.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from importlib.metadata import version
 from types import TracebackType
@@ -34,7 +33,7 @@ from ..stores.figures import Figures
 from ..stores.owner import this_process
 from . import bundle
 from .actor import Actor
-from .applying import apply_within, directed, refuse_unknown
+from .applying import apply_within
 from .arguments import (
     BulkVerb,
     Narrowing,
@@ -57,7 +56,8 @@ from .awaiting import outcome_of
 from .beginning import Joining, beginning, definition_row, file_of, first_frame, key_conflict, place_of, same_input
 from .bulk import Bulk
 from .clock import Clock, StoreTime, SystemClock
-from .commands import Command, decode_error, encode_command, sealed
+from .commands import Command
+from .elsewhere import ask_elsewhere
 from .engine import Engine
 from .handle import Handle
 from .lease import Leader
@@ -546,33 +546,8 @@ class Orchestrator:
         patience_s = milliseconds(self._settings.patience) / 1000
         engine = self._engine()
         if engine is None or not engine.runs(saga_id):
-            return await self._post(saga_id, command, patience_s, known)
+            return await ask_elsewhere(self, saga_id, command, patience_s, known)
         return await apply_within(engine, saga_id, command, patience_s)
-
-    async def _post(self, saga_id: str, command: Command, patience_s: float, known: SagaState | None) -> bool:
-        """Through the inbox: the lease's holder applies it and answers."""
-        state = known or await self._reader.state(saga_id)  # NotFound, before anything is queued
-        refuse_unknown(state, command)
-        body = encode_command(sealed(self._sealing, saga_id, directed(command, state)))
-        command_id = await self._store.post(saga_id, body, now=self._clock.now_ms())
-        if await self._holder_of(saga_id) is None:
-            return False
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(patience_s):
-                while True:
-                    row = await self._store.command(command_id)
-                    if row is not None and row.done:
-                        if row.error:
-                            raise decode_error(row.error)
-                        return True
-                    await self._watch.command(command_id)
-        return False
-
-    async def _holder_of(self, saga_id: str) -> Lease | None:
-        now = self._clock.now_ms()
-        if isinstance(self._store, Shared):
-            return await self._store.holder_of(saga_id, now=now)
-        return await self._store.holder(now=now)
 
     # --- keeping ---------------------------------------------------------------------------------------
 
