@@ -44,8 +44,11 @@ documents: $(READY)
 	@$(BIN)/python tools/make_diagrams.py --check
 	@$(BIN)/python tools/make_reference.py --check
 
-bench: $(READY) ## Sagas per second beside a bare group-commit loop, an item of 10,000 beside one of 100, import and help
+bench: $(READY) ## Sagas per second beside bare group-commit loops, latency, recovery, items of each, import and help
 	@$(BIN)/python bench/orchestrator.py $(ARGS)
+	@$(BIN)/python bench/postgres.py $(ARGS)
+	@$(BIN)/python bench/latency.py
+	@$(BIN)/python bench/recovery.py
 	@$(BIN)/python bench/each.py
 	@$(BIN)/python bench/import_time.py
 	@$(BIN)/python bench/cli_help.py

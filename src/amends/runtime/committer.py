@@ -92,6 +92,7 @@ class Committer:
         self._task: asyncio.Task[None] | None = None
         self._flushed: list[asyncio.Future[None]] = []
         self._bodies: deque[Body] = deque()
+        self._landed: tuple[Batch, list[Gathered], dict[str, str]] | None = None  # durable, and nobody told yet
         self.error: StoreError | None = None
         self._fresh()
 
@@ -113,8 +114,8 @@ class Committer:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing gathers and nothing is being flushed."""
-        return self._wake is not None and self._empty()
+        """Whether nothing gathers, nothing is being flushed, and everybody has been told."""
+        return self._wake is not None and self._empty() and self._landed is None
 
     def append(self, owner: Durable, saga_id: str, seq: int, at: int, events: list[Event]) -> Batch:
         """Hand a frame over; the batch it went into is returned, for what must land with it."""
@@ -179,21 +180,25 @@ class Committer:
             self._task = None
 
     async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
+        self._loop = asyncio.get_running_loop()
         try:
             while True:
                 if self._empty():
-                    self._release_flushers()
-                    self._wake = loop.create_future()
-                    await self._wake
-                # One turn of the loop: what became ready beside the first frame joins its batch.
-                await asyncio.sleep(0)
+                    self._tell_now()
+                    if self._empty():
+                        self._release_flushers()
+                        self._wake = self._loop.create_future()
+                        await self._wake
+                    # One turn of the loop: what became ready beside the first frame joins its batch.
+                    await asyncio.sleep(0)
                 await self._flush_one()
         except StoreError as error:
+            self._tell_now()
             self.error = error
             self._ended(error)
         except Exception as error:
             _log.exception("the committer broke")
+            self._tell_now()
             self.error = StoreFailed(
                 f"the committer broke: {error!r}; restart to recover, and report this", code="AM6020"
             )
@@ -215,19 +220,31 @@ class Committer:
         self._fresh()
         if len(frames) > BATCH_FRAMES_MAX:
             frames = self._split(batch, frames, answered_at)
+        if self._landed is not None:
+            # Whom the batch before belongs to is told once this one is on its way: the store need not wait for that.
+            self._loop.call_soon(self._tell_now)
         if body is None:
-            self._tell(batch, frames, await self._commit(lambda: self._store.commit(self._lease(), batch)))
+            refused = await self._commit(lambda: self._store.commit(self._lease(), batch))
+            self._tell_now()
+            self._landed = (batch, frames, refused)
             return
         store = self._store
         assert isinstance(store, Transacting), "the orchestrator has refused others"
         refused, error = await self._commit(
             lambda: store.transact(self._lease(), batch, body.run, limit_ms=body.limit_ms)
         )
+        self._tell_now()
         self._tell(batch, frames, refused)
         if error is None:
             body.landed()
         else:
             body.failed(error)
+
+    def _tell_now(self) -> None:
+        """Tell whom the last batch that landed belongs to, unless they have been told."""
+        landed, self._landed = self._landed, None
+        if landed is not None:
+            self._tell(*landed)
 
     def _next_body(self) -> Body | None:
         """The next body that is still to be run; none beside a batch that must be sent in two."""

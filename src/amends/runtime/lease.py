@@ -139,7 +139,7 @@ class Leader:
             bell.close()
 
     async def _run(self) -> None:
-        while self.failed is None:
+        while self.failed is None or self.engine is not None:  # a term may be over before it was led at all
             if self.engine is None:
                 try:
                     await self._stand_by()
