@@ -20,8 +20,6 @@ from amends.errors import StoreUnavailable
 from amends.runtime.clock import SystemClock
 from tests.processes.worker import PAUSE_S, Ledger, Order, saga, say
 
-_AT_A_TIME = 20
-
 
 class Shifted(SystemClock):
     """A machine's clock that is wrong by some seconds."""
@@ -61,7 +59,7 @@ async def work(given: argparse.Namespace) -> None:
     orchestrator.subscribe(lambda notice: say(notice.event), "lease.*")
     async with orchestrator:
         say("open")
-        await asyncio.gather(*(client(orchestrator) for _ in range(_AT_A_TIME)))
+        await asyncio.gather(*(client(orchestrator) for _ in range(given.at_a_time)))
         say("done")
         await asyncio.to_thread(sys.stdin.readline)
 
@@ -71,6 +69,7 @@ def main() -> None:
     for name in ("address", "ledger", "acks", "name"):
         parser.add_argument(name)
     parser.add_argument("--sagas", type=int, default=0)
+    parser.add_argument("--at-a-time", type=int, default=20)
     parser.add_argument("--lease", default="2s")
     parser.add_argument("--pause", type=float, default=0.01)
     parser.add_argument("--ahead", type=float, default=0.0)

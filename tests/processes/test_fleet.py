@@ -162,6 +162,10 @@ def fleet(tmp_path: Path, postgres: Databases) -> Iterator[Fleet]:
         fleet.close()
 
 
+def _ended(frames: list[tuple[int, list[str]]]) -> bool:
+    return frames[-1][1][-1] in ("Completed", "Compensated")
+
+
 def port_of(address: str) -> int:
     return int(psycopg.conninfo.conninfo_to_dict(address)["port"])
 
@@ -183,11 +187,12 @@ def shards(address: str) -> dict[str, int]:
 
 
 def test_workers_join_and_leave_under_load_and_the_shards_follow_them(fleet: Fleet) -> None:
-    first = fleet.spawn("first", "--sagas", 150)
+    busy = ("--at-a-time", 150, "--pause", "0.1")  # in every shard something is under way
+    first = fleet.spawn("first", "--sagas", 600, *busy)
     first.until("lease.acquired")
-    second = fleet.spawn("second", "--sagas", 150)
+    second = fleet.spawn("second", "--sagas", 600, *busy)
     second.until("lease.acquired")
-    third = fleet.spawn("third", "--sagas", 100)
+    third = fleet.spawn("third", "--sagas", 300, *busy)
     third.until("lease.acquired")
     wait_for(lambda: sorted(shards(fleet.address).values()) == [20, 22, 22], "three workers never had their shares")
     second.until("done")
@@ -199,7 +204,7 @@ def test_workers_join_and_leave_under_load_and_the_shards_follow_them(fleet: Fle
     wait_for(lambda: shards(fleet.address) == {pid: 64}, "the last worker never had all shards")
     assert "lease.lost" not in first.said
     first.end()
-    assert fleet.audit() == {"completed": 200, "compensated": 200}
+    assert fleet.audit() == {"completed": 750, "compensated": 750}
 
 
 def test_workers_are_killed_again_and_again_and_every_saga_ends_well(
@@ -231,8 +236,12 @@ def test_a_worker_stopped_past_its_lease_writes_nothing_any_more_and_comes_back(
     wait_for(lambda: list(shards(fleet.address).values()) == [64], "the shards were not taken over")
     with psycopg.connect(fleet.address) as db:
         epochs = [row[0] for row in db.execute("SELECT epoch FROM amends_workers")]
+    wait_for(lambda: all(_ended(frames) for frames in fleet.journals().values()), "the second never ended them")
+    before = fleet.journals()
     first.kill(signal.SIGCONT)
     first.until("lease.lost")
+    after = fleet.journals()
+    assert {saga_id: after[saga_id] for saga_id in before} == before, "a write of the first landed behind its lease"
     first.until("lease.acquired", 2)  # it joins again, under another epoch
     with psycopg.connect(fleet.address) as db:
         now = [row[0] for row in db.execute("SELECT epoch FROM amends_workers ORDER BY epoch")]
