@@ -43,6 +43,12 @@ class Lines:
             self.said += said
 
 
+def stands_still(pid: int) -> bool:
+    """Whether every thread of the process is stopped, which takes a moment after the signal."""
+    states = [(task / "stat").read_text().rpartition(")")[2].split()[0] for task in Path(f"/proc/{pid}/task").iterdir()]
+    return set(states) == {"T"}
+
+
 def wait_for(happened: Callable[[], bool], what: str) -> None:
     give_up = time.monotonic() + LIMIT_S
     while not happened():
@@ -97,6 +103,7 @@ def test_a_commit_that_was_under_way_when_its_leader_was_stopped_is_refused_by_i
             lock.execute("BEGIN IMMEDIATE")
             time.sleep(0.25)  # the call has ended meanwhile, and its commit waits for our lock
             os.kill(first.pid, signal.SIGSTOP)
+            wait_for(lambda: stands_still(first.pid), "it never stopped")  # else its writer may take the lock yet
             lock.execute("ROLLBACK")
         second = other.spawn("--sagas", 6, "--lease", "800ms", "--stay")
         others = Lines(second)
