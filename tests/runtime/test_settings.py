@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import pytest
 
 from amends import Context, Orchestrator, Retry, Saga, SagaRequiresManual, UsageError, parallel, sleep, step
+from amends.runtime.settings import Settings
 from tests.runtime.stage import FaultyStore, events_of, kill, scene, until
 
 
@@ -294,3 +295,8 @@ async def test_patience_is_how_long_a_verb_waits_before_it_says_queued(file_grou
 def test_a_setting_that_cannot_be_is_refused_by_name(setting):
     with pytest.raises(UsageError, match=next(iter(setting))):
         Orchestrator("sqlite://", **setting)
+
+
+def test_a_lease_lasts_longer_where_several_workers_ask_one_server():
+    assert (Settings().lease_ms(shared=False), Settings().lease_ms(shared=True)) == (10_000, 30_000)
+    assert Settings(lease="3s").lease_ms(shared=True) == 3_000

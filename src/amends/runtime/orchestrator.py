@@ -141,7 +141,7 @@ class Orchestrator:
                 await self._store.register(rows)
             if self._worker:
                 owner = this_process()
-                ttl_ms = milliseconds(self._settings.lease)
+                ttl_ms = self._settings.lease_ms(shared=isinstance(self._store, Shared))
                 self._leader = Leader(self._store, owner, ttl_ms, self._clock, self._begin_term, self._lease_changed)
                 await self._leader.start()
         except BaseException:

@@ -8,6 +8,8 @@ from ..errors import UsageError
 from ..limits import DEATHS_MAX
 from ..policies.durations import Duration, milliseconds
 
+_LEASE_MS, _LEASE_SHARED_MS = 10_000, 30_000
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -17,7 +19,8 @@ class Settings:
         concurrency: calls of actions, compensations and probes at a time.
         threads: sync functions at a time.
         admission: sagas in memory above which `start` waits, unless a step calls it; sleeping ones are not in memory.
-        lease: how long the lease lasts without a renewal.
+        lease: how long the lease lasts without a renewal; None for 10 s, or for 30 s where several workers share the
+            store, which each ask it three times in that time.
         grace: how long running calls may go on at shutdown, before they are cut and handed over.
         poll: how often starts and commands of other processes are looked for when no doorbell rang for them;
             a store whose bells do not work is looked at ten times a second, or as often as this says.
@@ -34,7 +37,7 @@ class Settings:
     concurrency: int = 1_000
     threads: int = 32
     admission: int = 10_000
-    lease: Duration = "10s"
+    lease: Duration | None = None
     grace: Duration = "10s"
     poll: Duration = "2s"
     horizon: Duration = "1m"
@@ -48,11 +51,17 @@ class Settings:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise UsageError(f"Orchestrator({name}={value!r}): give a whole number of at least 1", code="AM2020")
-        for name in ("lease", "poll", "horizon", "patience"):
+        for name in ("poll", "horizon", "patience") if self.lease is None else ("lease", "poll", "horizon", "patience"):
             if milliseconds(getattr(self, name), what=f"Orchestrator({name}=)") < 1:
                 raise UsageError(f"Orchestrator({name}=): give a duration above zero", code="AM2020")
         for name in ("grace", "key_retention") if self.retention is None else ("grace", "key_retention", "retention"):
             milliseconds(getattr(self, name), what=f"Orchestrator({name}=)")
+
+    def lease_ms(self, *, shared: bool) -> int:
+        """How long the lease lasts, in milliseconds; `shared`: whether several workers share the store."""
+        if self.lease is not None:
+            return milliseconds(self.lease)
+        return _LEASE_SHARED_MS if shared else _LEASE_MS
 
     @property
     def horizon_ms(self) -> int:
