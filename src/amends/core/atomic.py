@@ -11,12 +11,12 @@ from ..errors import DefinitionError
 from .annotations import Annotation
 from .calls import Argument, Call, Source
 
+DRIVERS = ("sqlite3", "psycopg")
+
 
 def is_connection(annotation: Annotation) -> bool:
-    """Whether a bare type is the connection that atomic functions take: `sqlite3.Connection`."""
-    return (
-        isinstance(annotation, type) and annotation.__module__ == "sqlite3" and annotation.__qualname__ == "Connection"
-    )
+    """Whether a bare type is a connection that atomic functions take: of sqlite3, or of psycopg."""
+    return isinstance(annotation, type) and annotation.__module__ in DRIVERS and annotation.__qualname__ == "Connection"
 
 
 def store_connection(name: str, wanted: Annotation, where: str, *, atomic: bool) -> Argument:
@@ -60,7 +60,7 @@ def check_action(action: Call, where: str, *, atomic: bool) -> None:
     """
     if atomic and action.connection is None:
         raise DefinitionError(
-            f"{where}: atomic=True, but it takes no sqlite3.Connection, and so has nothing to write with; add a "
-            f"parameter `db: sqlite3.Connection`, or drop atomic=True",
+            f"{where}: atomic=True, but it takes no sqlite3.Connection (or psycopg.Connection), and so has nothing to "
+            f"write with; add a parameter `db: sqlite3.Connection`, or drop atomic=True",
             code="AM1221",
         )

@@ -294,9 +294,9 @@ def step(
         key_ttl: how long its participant remembers the idempotency key; None for ever.
         expires: how long until its effect lapses by itself, as an authorization does; None for never. It is
             undone all the same, so its compensation takes "it is gone already" for done.
-        atomic: it writes to the store's own database, on the `sqlite3.Connection` that it takes, and those
-            writes and its frame of the journal are one transaction. It is a plain `def`, and short: it
-            holds the database's only write lock, and is cut after `limits.ATOMIC_MS_MAX`.
+        atomic: it writes to the store's own database, on the connection that it takes (`sqlite3` or `psycopg`), and
+            those writes and its frame of the journal are one transaction. It is a plain `def`, and short: the
+            worker's commits wait for it, and it is cut after `limits.ATOMIC_MS_MAX`.
 
     Raises:
         DefinitionError: AM1101, AM1108, AM14xx.

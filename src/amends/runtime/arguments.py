@@ -57,16 +57,24 @@ def by_type(resources: Iterable[object], sagas: Iterable[Saga[Any, Any]]) -> dic
 
 def check_atomic(store: Store, sagas: Iterable[Saga[Any, Any]]) -> None:
     """Raise UsageError for atomic steps that the store's database cannot serve."""
-    if isinstance(store, Transacting):
-        return
+    driver = store.driver if isinstance(store, Transacting) else ""
     for saga in sagas:
-        steps = ", ".join(saga.graph.nodes[index].path for index in saga.graph.atomic)
-        if steps:
+        atomic = {index: saga.bindings[index].action for index in saga.graph.atomic}
+        steps = ", ".join(saga.graph.nodes[index].path for index in atomic)
+        if atomic and not driver:
             raise UsageError(
                 f"saga {saga.name} has atomic steps ({steps}), and the store {store.address} has no database that "
-                f"they could write to; give the orchestrator a file, sqlite:///...",
+                f"they could write to; give the orchestrator a file, sqlite:///..., or a database, postgresql://...",
                 code="AM2028",
             )
+        for index, action in atomic.items():
+            taken = "" if action is None or action.connection is None else action.connection.__module__
+            if taken != driver:
+                raise UsageError(
+                    f"saga {saga.name}, atomic step {saga.graph.nodes[index].path}: it takes a {taken}.Connection, and "
+                    f"the store {store.address} gives a {driver}.Connection; annotate the parameter so",
+                    code="AM2028",
+                )
 
 
 def settings_of(given: dict[str, Any]) -> Settings:

@@ -408,6 +408,8 @@ class Shared(Protocol):
 class Transacting(Protocol):
     """What a store offers besides, if its database is one that an author's functions can write to."""
 
+    driver: str  # the module of the connections that they take
+
     async def transact(
         self, lease: Lease, batch: Batch, body: Callable[[Any], FrameRow], *, limit_ms: int
     ) -> tuple[dict[str, str], BaseException | None]:

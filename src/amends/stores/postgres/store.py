@@ -6,6 +6,7 @@ Four connections, each with a thread of its own, made when they are needed:
     keeper   what may take long: the projection, pruning
     outside  starts and commands of this process for others, definitions, notifications
     reader   everything that is looked up
+    atomic   (only if there are atomic steps) their functions' own
 
 Rules of this file: no SQL and no threads of its own; it hands each verb to the connection that it belongs to.
 """
@@ -15,7 +16,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ...core.filters import Filter
 from ...core.shards import SHARDS, shard_of
@@ -48,6 +49,7 @@ from .listening import Listener
 from .schema import DatabaseSchema, prepare
 from .session import Address, Connection, Session, connect
 from .sql import query
+from .transacting import Bench
 
 T = TypeVar("T")
 _PROJECT_FRAMES = 20_000  # frames folded per step when a list brings the projection up
@@ -80,6 +82,7 @@ class PostgresStore:
         self._projection = projecting.Projection()
         self._starts = Gathering(lambda starts: self._on("outside", partial(self._start_together, starts)))
         self._posting = Posting(lambda posts: self._on("outside", lambda db: writing.post(db, posts)))
+        self._bodies: ConnectionThread[Bench] | None = None  # made for the first atomic step
         self._listener: Listener | None = None
         self._look_again = self._ask_again = 0.0
         self._unclaimed: Connection | None = None  # made for the listener, and not handed over yet
@@ -124,8 +127,11 @@ class PostgresStore:
             self._listener.close()
             self._listener = None
         threads, self._threads = self._threads, {}
+        bodies, self._bodies = self._bodies, None
         for thread in threads.values():
             thread.close()
+        if bodies is not None:
+            bodies.close()
         if self._unclaimed is not None:
             self._unclaimed.close()
 
@@ -187,6 +193,24 @@ class PostgresStore:
         taken = await self._on("writer", lambda db: writing.commit(db, self._address, lease, batch))
         self.ring("news")
         return taken
+
+    driver = "psycopg"
+
+    async def transact(
+        self, lease: Lease, batch: Batch, body: Callable[[Any], FrameRow], *, limit_ms: int
+    ) -> tuple[dict[str, str], BaseException | None]:
+        """Commit an author's writes, their frame and a batch together; see Transacting.transact."""
+        if batch.keys:
+            refuse_nul(batch.keys)
+        if not self._threads:
+            raise store_closed(self.address)
+        if self._bodies is None:
+            bench = Bench(self._address)
+            self._bodies = ConnectionThread("amends-postgres-atomic", lambda: bench, Bench.close)
+            await self._bodies.open()
+        answer = await self._bodies.run(lambda bench: bench.transact(lease, batch, body, limit_ms))
+        self.ring("news")
+        return answer
 
     # -- sharing ---------------------------------------------------------------------------------
 
@@ -319,9 +343,13 @@ class PostgresStore:
     async def _begin_to_listen(self) -> Connection:
         def listening(session: Connection) -> None:
             db = connect(self._address, "listener")
-            row = session.execute(query("channel")).fetchone()
-            assert row is not None
-            db.execute(f"LISTEN {row[0]}")
+            try:
+                row = session.execute(query("channel")).fetchone()
+                assert row is not None
+                db.execute(f"LISTEN {row[0]}")
+            except BaseException:
+                db.close()
+                raise
             self._unclaimed = db
 
         await self._on("outside", listening)

@@ -135,6 +135,8 @@ class SQLiteStore:
         self._belfry.ring("news")
         return taken
 
+    driver = "sqlite3"
+
     async def transact(
         self, lease: Lease, batch: Batch, body: Callable[[sqlite3.Connection], FrameRow], *, limit_ms: int
     ) -> tuple[dict[str, str], BaseException | None]:

@@ -54,6 +54,8 @@ class SandboxDatabase(SandboxStore):
         super().__init__(tell)
         self._connection = connection
 
+    driver = "sqlite3"
+
     async def transact(
         self, lease: Lease, batch: Batch, body: Callable[[Any], FrameRow], *, limit_ms: int
     ) -> tuple[dict[str, str], BaseException | None]:
