@@ -199,3 +199,41 @@ def test_frames_are_dated_by_the_servers_clock(address, caplog):
         assert abs(started - time.time()) < 60
 
     asyncio.run(main())
+
+
+def test_shards_go_to_the_worker_that_has_their_sagas_definitions_while_it_lives(address):
+    old = Saga("waits", wait_for("go", Go), input=dict, version=1)
+    new = Saga("waits", wait_for("go", Go), wait_for("then", Go), input=dict, version=2)
+
+    async def main() -> None:
+        async with Orchestrator(address, sagas=[old, new], lease="2s") as able:
+            handles = [await able.start(new, {}) for _ in range(10)]
+            theirs = {shard_of(handle.id) for handle in handles}
+            assert len(theirs) == 10
+            async with Orchestrator(address, sagas=[old], lease="2s") as lacking:
+                await until(lambda: shards(lacking) > 0)
+
+                async def settled() -> bool:
+                    held = [view async for view in able.list(hold="version")]
+                    return not held and theirs <= set(able._leader.engine.shards)
+
+                await until(settled, limit_s=10)
+                await until(lambda: (shards(able), shards(lacking)) == (32, 32))
+                assert not theirs & set(lacking._leader.engine.shards)
+                for handle in handles:
+                    assert await lacking.signal(handle.id, "go", Go()) is True
+            await until(lambda: shards(able) == SHARDS)
+        async with Orchestrator(address, sagas=[old], lease="1s") as lacking:  # nobody else is there: it says so
+
+            async def on_hold() -> bool:
+                return await lacking.count(hold="version") == 10
+
+            await until(on_hold, limit_s=10)
+            assert shards(lacking) == SHARDS
+            async with Orchestrator(address, sagas=[old, new], lease="1s") as able:
+                await until(lambda: theirs <= set(able._leader.engine.shards if able.leading else ()), limit_s=10)
+                for handle in handles:
+                    assert await able.signal(handle.id, "then", Go("ann")) is True
+                    assert await asyncio.wait_for(able.handle(handle.id).result(), 5) == Go("ann")
+
+    asyncio.run(main())

@@ -27,7 +27,7 @@ from ..errors import Conflict, LeaseLost, PayloadError, StoreError, StoreUnavail
 from ..limits import ERROR_CHARS_MAX
 from ..observe.bus import Bus
 from ..observe.translator import Translator
-from ..stores.base import FrameRow, KeyRow, Lease, Shared, Store
+from ..stores.base import FrameRow, KeyRow, Lease, Shared, Store, definition_text
 from .actor import Actor
 from .clock import Clock
 from .committer import Committer
@@ -89,6 +89,8 @@ class Engine:
         self.shards: list[int] = sorted(self.shared.held) if self.shared is not None else []  # those it runs
         self._shards = frozenset(self.shards)
         self._next_shard = 0
+        self.look_soon: Callable[[], None] = lambda: None  # has the leader renew, and look at the shards
+        self.lacks: dict[int, set[str]] = {}  # shard -> definitions of its sagas that are not here, and nobody was told
         self.left: set[str] | None = None  # sagas that leave memory while the intake reads journals
         self.draining = False
         self.stopped = False
@@ -212,6 +214,7 @@ class Engine:
             saga = self._definition_of(frames[0])
             if isinstance(saga, str):
                 self._hold(saga_id, rows, "version", saga)
+                self._note_lack(saga_id, frames[0])
                 return None
             state = SagaState(saga.graph)
             state.deaths_max = self.settings.deaths_max
@@ -247,6 +250,14 @@ class Engine:
         if saga.fingerprint != started.fingerprint:
             return f"{started.name} version {started.version} is registered with another structure"
         return saga
+
+    def _note_lack(self, saga_id: str, first: Frame) -> None:
+        """For workers that share a store: another may have what is lacking here."""
+        started = first.events[0]
+        if self.shared is not None and isinstance(started, Started):
+            lacked = definition_text(started.name, started.version, started.fingerprint)
+            self.lacks.setdefault(shard_of(saga_id), set()).add(lacked)
+            self.look_soon()
 
     def _hold(self, saga_id: str, rows: list[FrameRow], reason: str, message: str) -> None:
         """Put a saga that cannot be moved on hold, visibly, and go on with the others."""

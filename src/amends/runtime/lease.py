@@ -116,6 +116,7 @@ class Leader:
         self._intake = Intake(engine)
         self._intake.start()
         if engine.shared is not None:
+            engine.look_soon = self._woken.set
             self._sharing = Sharing(engine, self._intake, engine.shared, self._ttl_ms / 1000)
             self._hearing = loop.create_task(self._hear(self._store.bell("lease")), name="amends-lease-bell")
         self._changed("acquired")

@@ -9,6 +9,8 @@ to the same division, for a shard that is let go is free for whoever has less th
                            calls may end within a bound, the rest is cut and handed over, all is written; only
                            then are they given up
     less than its share    it takes free shards, and those of workers whose lease is over, and recovers their sagas
+    a definition lacking   sagas of a shard are of a definition that is not here: that is written down for the shard, and
+                           it is let go as soon as a worker lives that has it; nobody else takes it meanwhile
 
 Somebody who waits, or gives up shards, rings the "lease" bell, and everybody renews at once and looks again. Without a
 ring that happens at the next renewal.
@@ -59,30 +61,44 @@ class Sharing:
         standing = self._shared.standing
         if standing is None or self._engine.stopped or self._engine.draining:
             return
-        if len(standing.mine) > standing.share or self._may_take(standing):
+        surplus = len(standing.mine) > max(standing.share, len(standing.needed))
+        if surplus or standing.misplaced or self._engine.lacks or self._may_take(standing):
             self._moving = self._engine.loop.create_task(self._move(standing), name="amends-shards")
 
     def _may_take(self, standing: Standing) -> bool:
         if len(standing.mine) >= standing.share:
-            return standing.some_gone  # a share grows when somebody is gone; that he is must be written first
+            # A share grows when somebody is gone, which must be written first; and what is free while everybody has his
+            # share needs a definition that perhaps only this worker has.
+            return standing.some_gone or bool(standing.free)
         over = standing.some_gone or 0 < standing.next_end <= self._engine.clock.now_ms()
         return bool(standing.free) or over
 
     async def _move(self, standing: Standing) -> None:
         try:
-            if len(standing.mine) > standing.share:
-                await self._let_go(len(standing.mine) - standing.share)
-            else:
+            if self._engine.lacks:
+                lacks, self._engine.lacks = self._engine.lacks, {}
+                await self._shared.need(lacks)
+                self._engine.look_soon()  # the next renewal tells whether another has what is lacking
+            if standing.misplaced:
+                await self._let_go(standing.misplaced)
+            elif len(standing.mine) > max(standing.share, len(standing.needed)):
+                await self._let_go(self._least_busy(standing))
+            elif self._may_take(standing):
                 await self._take()
         except LeaseLost as error:
             self._engine.fail(error)
         except StoreError as error:
             _log.warning("shards were not moved yet: %s", error)
 
-    async def _let_go(self, count: int) -> None:
+    def _least_busy(self, standing: Standing) -> frozenset[int]:
+        """Those that are too many: with the fewest sagas in memory, and none that not everybody could run."""
+        load = Counter(shard_of(saga_id) for saga_id in self._engine.actors)
+        free_to_go = [shard for shard in self._engine.shards if shard not in standing.needed]
+        count = len(standing.mine) - standing.share
+        return frozenset(sorted(free_to_go, key=lambda shard: (load[shard], shard))[:count])
+
+    async def _let_go(self, going: frozenset[int]) -> None:
         engine = self._engine
-        load = Counter(shard_of(saga_id) for saga_id in engine.actors)
-        going = frozenset(sorted(engine.shards, key=lambda shard: (load[shard], shard))[:count])
         await engine.let_shards_go(going, self._grace_s)
         if not engine.stopped:
             await self._shared.give(engine.lease, going)

@@ -340,6 +340,11 @@ class Store(Protocol):
         """
 
 
+def definition_text(name: str, version: int, fingerprint: str) -> str:
+    """A definition as workers tell each other what they can run."""
+    return f"{name} {version} {fingerprint}"
+
+
 class Standing(NamedTuple):
     """How a worker stands among the others, as its last renewal found it.
 
@@ -350,6 +355,8 @@ class Standing(NamedTuple):
         next_end: when the first lease of another runs out, 0 without others; the store's time, in milliseconds.
         some_gone: whether a holder is proven dead.
         time: the store's own wall clock, in milliseconds.
+        misplaced: its shards with sagas that it lacks the definition of, while another worker has it.
+        needed: its shards that need a definition which not every worker has, and this one does.
     """
 
     mine: frozenset[int]
@@ -358,6 +365,8 @@ class Standing(NamedTuple):
     next_end: int
     some_gone: bool
     time: int
+    misplaced: frozenset[int]
+    needed: frozenset[int]
 
 
 @runtime_checkable
@@ -385,6 +394,9 @@ class Shared(Protocol):
 
     async def take(self, lease: Lease, *, now: int) -> frozenset[int]:
         """Take free shards, those of leases that are over among them, up to this worker's share; which are new."""
+
+    async def need(self, needs: Mapping[int, Iterable[str]]) -> None:
+        """Say which definitions (`definition_text`) sagas of some shards need, and this worker lacks."""
 
     async def give(self, lease: Lease, shards: Iterable[int]) -> None:
         """Let shards go. Nothing of theirs may be under way any more."""

@@ -28,51 +28,72 @@ from .session import Address, Connection
 from .sql import query
 
 
-def join(db: Connection, owner: Owner, ttl_ms: int, now: int) -> tuple[Lease, frozenset[int]] | None:
-    """A lease with the next epoch and its shards; None, and one waits, while every shard has a living holder."""
+def join(
+    db: Connection, owner: Owner, ttl_ms: int, now: int, definitions: list[str]
+) -> tuple[Lease, frozenset[int]] | None:
+    """A lease with the next epoch and its shards; None, and one waits, while every shard has a living holder.
+
+    Parameters:
+        definitions: what the worker can run.
+    """
     with db.transaction():
         db.execute(query("lock_members"))
         _remove_over(db, now)
-        free, workers, waiting = _row(db, "select_free", {"now": now, "owner": owner.id})
+        asked = {"now": now, "owner": owner.id, "definitions": definitions}
+        free, needed, workers, waiting = _row(db, "select_free", asked)
         if not free:
             db.execute(query("wait"), (owner.id, now + ttl_ms))
             return None
-        mine = free[: share(workers + waiting + 1)]
+        mine = free[: max(needed, share(workers + waiting + 1))]
         (epoch,) = _row(db, "next_epoch")
         db.execute(
             query("insert_worker"),
-            (epoch, now + ttl_ms, owner.id, owner.host, owner.boot_id, owner.pid, owner.process_started),
-        )
+            (epoch, now + ttl_ms, owner.id, owner.host, owner.boot_id, owner.pid, owner.process_started,
+             definitions),
+        )  # fmt: skip
         db.execute(query("take_shards"), (epoch, mine))
         db.execute(query("stop_waiting"), (owner.id, now))
     return Lease(epoch, owner.id, now + ttl_ms), frozenset(mine)
 
 
-def renew(db: Connection, address: Address, lease: Lease, ttl_ms: int, now: int) -> tuple[Lease, Standing]:
+def renew(
+    db: Connection, address: Address, lease: Lease, ttl_ms: int, now: int, definitions: list[str]
+) -> tuple[Lease, Standing]:
     """The same epoch with a later end. Raises LeaseLost."""
     expires = now + ttl_ms
-    found, mine, free, workers, waiting, next_end, others, time = _row(
-        db, "renew", {"epoch": lease.epoch, "expires": expires, "now": now}
+    found, mine, free, workers, waiting, next_end, others, time, misplaced, needed = _row(
+        db, "renew", {"epoch": lease.epoch, "expires": expires, "now": now, "definitions": definitions}
     )
     if found is None:
         raise lease_lost(address.shown, lease)
     some_gone = any(is_gone(Owner(*other[1:])) for other in others)
-    standing = Standing(frozenset(mine), free, share(workers + waiting), next_end or 0, some_gone, time)
+    standing = Standing(
+        frozenset(mine), free, share(workers + waiting), next_end or 0, some_gone, time,
+        frozenset(misplaced), frozenset(needed),
+    )  # fmt: skip
     return Lease(lease.epoch, lease.owner, expires), standing
 
 
-def take(db: Connection, lease: Lease, now: int) -> frozenset[int]:
-    """Take free shards, those of leases that are over among them, up to one's share; which."""
+def take(db: Connection, lease: Lease, now: int, definitions: list[str]) -> frozenset[int]:
+    """Take free shards, those of leases that are over among them, up to one's share; which. And those that need it."""
     with db.transaction():
         db.execute(query("lock_members"))
         _remove_over(db, now)
-        free, workers, waiting = _row(db, "select_free", {"now": now, "owner": ""})
+        asked = {"now": now, "owner": "", "definitions": definitions}
+        free, needed, workers, waiting = _row(db, "select_free", asked)
         (mine,) = _row(db, "select_held", (lease.epoch,))
         if not mine:
             return frozenset()  # the lease is over: the next commit or renewal says so
-        new = free[: max(0, share(workers + waiting) - len(mine))]
+        new = free[: max(needed, share(workers + waiting) - len(mine), 0)]
         db.execute(query("take_shards"), (lease.epoch, new))
     return frozenset(new)
+
+
+def need(db: Connection, needs: dict[int, list[str]]) -> None:
+    """Write down what sagas of some shards need, and their worker lacks."""
+    with db.transaction():
+        for shard, definitions in sorted(needs.items()):
+            db.execute(query("add_needs"), (definitions, shard, definitions))
 
 
 def give(db: Connection, lease: Lease, shards: frozenset[int]) -> None:

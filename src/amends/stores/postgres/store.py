@@ -37,6 +37,7 @@ from ..base import (
     Standing,
     Tally,
     Trace,
+    definition_text,
 )  # fmt: skip
 from ..figures import Figures
 from ..gathering import Gathering
@@ -77,6 +78,7 @@ class PostgresStore:
         self._address = Address(address)
         self.address = self._address.shown
         self._threads: dict[str, ConnectionThread[Session]] = {}
+        self._able: set[str] = set()  # the definitions that were registered through this object
         self._mine: frozenset[int] = frozenset()
         self._standing: Standing | None = None
         self._projection = projecting.Projection()
@@ -148,7 +150,8 @@ class PostgresStore:
 
         None while each shard has a living holder: those see that somebody waits, and give some up.
         """
-        joined = await self._on("writer", lambda db: membership.join(db, owner, ttl_ms, now))
+        able = sorted(self._able)
+        joined = await self._on("writer", lambda db: membership.join(db, owner, ttl_ms, now, able))
         if joined is None:
             self._say_that_one_waits()
             return None
@@ -165,7 +168,7 @@ class PostgresStore:
     async def renew(self, lease: Lease, *, ttl_ms: int, now: int) -> Lease:
         """The same epoch with a later `expires`; what it learned of the others is in `standing`. Raises LeaseLost."""
         renewed, self._standing = await self._on(
-            "writer", lambda db: membership.renew(db, self._address, lease, ttl_ms, now)
+            "writer", lambda db: membership.renew(db, self._address, lease, ttl_ms, now, sorted(self._able))
         )
         return renewed
 
@@ -226,9 +229,14 @@ class PostgresStore:
 
     async def take(self, lease: Lease, *, now: int) -> frozenset[int]:
         """Take free shards up to one's share; those that are new."""
-        new = await self._on("writer", lambda db: membership.take(db, lease, now))
+        new = await self._on("writer", lambda db: membership.take(db, lease, now, sorted(self._able)))
         self._mine |= new
         return new
+
+    async def need(self, needs: Mapping[int, Iterable[str]]) -> None:
+        """Say what sagas of some shards need, and this worker lacks."""
+        listed = {shard: sorted(definitions) for shard, definitions in needs.items()}
+        await self._on("outside", lambda db: membership.need(db, listed))
 
     async def time(self) -> int:
         """The server's wall clock, in milliseconds."""
@@ -297,6 +305,7 @@ class PostgresStore:
     async def register(self, rows: Sequence[DefinitionRow]) -> None:
         """Remember definitions. Raises Conflict when a (name, version) has another fingerprint."""
         await self._on("outside", lambda db: writing.register(db, rows))
+        self._able.update(definition_text(row.name, row.version, row.fingerprint) for row in rows)
 
     async def prunable(self, which: Filter, *, limit: int) -> list[str]:
         """Sagas that have ended with nothing left to do; see Store.prunable."""

@@ -79,7 +79,8 @@ CREATE TABLE amends_workers (
     pid             bigint NOT NULL,
     owner           text   NOT NULL,
     host            text   NOT NULL,
-    boot_id         text   NOT NULL
+    boot_id         text   NOT NULL,
+    definitions     text[] NOT NULL  -- what it can run: name, version and fingerprint of each
 ) WITH (fillfactor = 50);
 
 -- Who would like to run sagas and found no shard free.
@@ -88,10 +89,11 @@ CREATE TABLE amends_waiting (
     expires bigint NOT NULL
 );
 
--- Who runs a shard: the epoch of its worker, 0 for nobody.
+-- Who runs a shard: the epoch of its worker, 0 for nobody. `needs` are definitions that a worker lacked for sagas of it.
 CREATE TABLE amends_shards (
     shard smallint PRIMARY KEY,
-    epoch bigint NOT NULL DEFAULT 0
+    epoch bigint NOT NULL DEFAULT 0,
+    needs text[] NOT NULL DEFAULT '{}'
 ) WITH (fillfactor = 50);
 INSERT INTO amends_shards (shard) SELECT generate_series(0, 63);
 

@@ -1,2 +1,2 @@
-INSERT INTO amends_workers (epoch, expires, owner, host, boot_id, pid, process_started)
-VALUES (%s, %s, %s, %s, %s, %s, %s)
+INSERT INTO amends_workers (epoch, expires, owner, host, boot_id, pid, process_started, definitions)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s::text[])
