@@ -13,6 +13,7 @@ import pytest
 
 from amends import Context, Orchestrator, Saga, step, wait_for
 from amends.core.shards import SHARDS, shard_of
+from amends.errors import StoreUnavailable
 from amends.runtime.clock import StoreTime, SystemClock
 from amends.stores.base import Batch, FrameRow, Lease
 from amends.stores.owner import this_process
@@ -237,3 +238,43 @@ def test_shards_go_to_the_worker_that_has_their_sagas_definitions_while_it_lives
                     assert await asyncio.wait_for(able.handle(handle.id).result(), 5) == Go("ann")
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("verb", ["give", "take", "acquire"])
+@pytest.mark.parametrize("landed", [True, False], ids=["answer lost", "not done"])
+def test_no_shard_is_left_without_a_worker_when_the_answer_to_a_move_is_lost(address, monkeypatch, verb, landed):
+    real, failed = getattr(PostgresStore, verb), []
+
+    async def failing(store: PostgresStore, *given: Any, **more: Any) -> Any:
+        if len(failed) < 2 and (verb != "acquire" or armed):
+            failed.append(verb)
+            if landed:
+                await real(store, *given, **more)
+            raise StoreUnavailable("the answer is lost")
+        return await real(store, *given, **more)
+
+    armed: list[bool] = []
+    monkeypatch.setattr(PostgresStore, verb, failing)
+
+    async def main() -> None:
+        here = saga([], "any")
+        async with Orchestrator(address, sagas=[here], lease="2s") as one:
+            if verb == "acquire":
+                armed.append(True)
+                with pytest.raises(StoreUnavailable):
+                    async with Orchestrator(address, sagas=[here], lease="2s"):
+                        pass
+                armed.clear()
+            async with Orchestrator(address, sagas=[here], lease="2s") as two:
+                await until(lambda: (shards(one), shards(two)) == (32, 32), limit_s=10)
+                handles = [await one.start(here, {}) for _ in range(40)]
+                for handle in handles:
+                    assert await asyncio.wait_for(handle.result(), 5) == "any"
+            await until(lambda: shards(one) == SHARDS, limit_s=10)
+            with psycopg.connect(address) as db:
+                assert db.execute("SELECT count(*) FROM amends_shards WHERE epoch = 0").fetchone() == (0,)
+                assert db.execute("SELECT count(*) FROM amends_workers").fetchone() == (1,)
+            assert one.failed is None
+
+    asyncio.run(main())
+    assert failed

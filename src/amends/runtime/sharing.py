@@ -9,8 +9,8 @@ to the same division, for a shard that is let go is free for whoever has less th
                            calls may end within a bound, the rest is cut and handed over, all is written; only
                            then are they given up
     less than its share    it takes free shards, and those of workers whose lease is over, and recovers their sagas
-    a definition lacking   sagas of a shard are of a definition that is not here: that is written down for the shard, and
-                           it is let go as soon as a worker lives that has it; nobody else takes it meanwhile
+    a definition lacking   sagas of a shard are of a definition that is not here: that is written down for the shard,
+                           and it is let go as soon as a worker lives that has it; nobody else takes it meanwhile
 
 Somebody who waits, or gives up shards, rings the "lease" bell, and everybody renews at once and looks again. Without a
 ring that happens at the next renewal.
@@ -26,7 +26,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from ..core.shards import shard_of
-from ..errors import LeaseLost, StoreError
+from ..errors import LeaseLost, StoreError, StoreUnavailable
 from ..stores.base import Shared, Standing
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .intake import Intake
 
 _log = logging.getLogger("amends")
+_AGAIN_S = 0.1  # how soon the store is asked again, when it was out of reach
 _GRACE = 1 / 3  # of the lease: how long calls of shards that are let go may run on
 
 
@@ -61,8 +62,9 @@ class Sharing:
         standing = self._shared.standing
         if standing is None or self._engine.stopped or self._engine.draining:
             return
+        stray = standing.mine - frozenset(self._engine.shards)
         surplus = len(standing.mine) > max(standing.share, len(standing.needed))
-        if surplus or standing.misplaced or self._engine.lacks or self._may_take(standing):
+        if stray or surplus or standing.misplaced or self._engine.lacks or self._may_take(standing):
             self._moving = self._engine.loop.create_task(self._move(standing), name="amends-shards")
 
     def _may_take(self, standing: Standing) -> bool:
@@ -79,7 +81,9 @@ class Sharing:
                 lacks, self._engine.lacks = self._engine.lacks, {}
                 await self._shared.need(lacks)
                 self._engine.look_soon()  # the next renewal tells whether another has what is lacking
-            if standing.misplaced:
+            if stray := standing.mine - frozenset(self._engine.shards):
+                await self._run(stray)  # they were given to us, and the answer was lost
+            elif standing.misplaced:
                 await self._let_go(standing.misplaced)
             elif len(standing.mine) > max(standing.share, len(standing.needed)):
                 await self._let_go(self._least_busy(standing))
@@ -100,17 +104,26 @@ class Sharing:
     async def _let_go(self, going: frozenset[int]) -> None:
         engine = self._engine
         await engine.let_shards_go(going, self._grace_s)
-        if not engine.stopped:
-            await self._shared.give(engine.lease, going)
-            _log.info("%d shards were given up for other workers", len(going))
+        while not engine.stopped:  # nobody runs them until the store knows: ask it until it says so
+            try:
+                await self._shared.give(engine.lease, going)
+            except StoreUnavailable as error:
+                _log.warning("shards were not given up yet: %s", error)
+                await asyncio.sleep(_AGAIN_S)
+            else:
+                _log.info("%d shards were given up for other workers", len(going))
+                return
 
     async def _take(self) -> None:
         engine = self._engine
         new = await self._shared.take(engine.lease, now=engine.clock.now_ms())
         if new and not engine.stopped:
-            engine.take_over(new)
-            _log.info("%d shards were taken over", len(new))
-            await self._intake.take_over(new)
+            await self._run(new)
+
+    async def _run(self, new: frozenset[int]) -> None:
+        self._engine.take_over(new)
+        _log.info("%d shards were taken over", len(new))
+        await self._intake.take_over(new)
 
     async def stop(self) -> None:
         """Move nothing any more."""

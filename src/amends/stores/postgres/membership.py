@@ -38,7 +38,7 @@ def join(
     """
     with db.transaction():
         db.execute(query("lock_members"))
-        _remove_over(db, now)
+        _remove_over(db, now, asks=owner.id)
         asked = {"now": now, "owner": owner.id, "definitions": definitions}
         free, needed, workers, waiting = _row(db, "select_free", asked)
         if not free:
@@ -81,8 +81,8 @@ def take(db: Connection, lease: Lease, now: int, definitions: list[str]) -> froz
         _remove_over(db, now)
         asked = {"now": now, "owner": "", "definitions": definitions}
         free, needed, workers, waiting = _row(db, "select_free", asked)
-        (mine,) = _row(db, "select_held", (lease.epoch,))
-        if not mine:
+        alive, mine = _row(db, "select_held", {"epoch": lease.epoch})
+        if not alive:
             return frozenset()  # the lease is over: the next commit or renewal says so
         new = free[: max(needed, share(workers + waiting) - len(mine), 0)]
         db.execute(query("take_shards"), (lease.epoch, new))
@@ -127,11 +127,12 @@ def share(workers: int) -> int:
     return -(-SHARDS // max(1, workers))
 
 
-def _remove_over(db: Connection, now: int) -> None:
-    """Take the leases away that are over."""
+def _remove_over(db: Connection, now: int, asks: str = "") -> None:
+    """Take the leases away that are over; also one that `asks` was given, if the answer was lost."""
     over, gone = [], []
     for epoch, expires, *held in db.execute(query("select_workers")).fetchall():
-        if is_gone(Owner(*held)):
+        owner = Owner(*held)
+        if owner.id == asks or is_gone(owner):
             gone.append(epoch)
         if expires <= now or gone[-1:] == [epoch]:
             over.append(epoch)

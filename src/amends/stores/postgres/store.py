@@ -229,7 +229,10 @@ class PostgresStore:
 
     async def take(self, lease: Lease, *, now: int) -> frozenset[int]:
         """Take free shards up to one's share; those that are new."""
-        new = await self._on("writer", lambda db: membership.take(db, lease, now, sorted(self._able)))
+        try:
+            new = await self._on("writer", lambda db: membership.take(db, lease, now, sorted(self._able)))
+        finally:
+            self._standing = None  # as of before: only the next renewal tells what is so now
         self._mine |= new
         return new
 
@@ -273,7 +276,10 @@ class PostgresStore:
         """Let shards go. Nothing of theirs may be under way any more."""
         going = frozenset(shards)
         self._mine -= going
-        await self._on("writer", lambda db: membership.give(db, lease, going))
+        try:
+            await self._on("writer", lambda db: membership.give(db, lease, going))
+        finally:
+            self._standing = None
         if self._listener is not None:
             await self._listener.ring_now("lease")
 
