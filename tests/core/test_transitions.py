@@ -21,7 +21,7 @@ from amends.core.transitions import (
     SagaStatus,
     StepStatus,
 )  # fmt: skip
-from tests.core.graphs import graph, parallel, step
+from tests.core.graphs import graph, parallel, step, wait
 from tests.core.rules.driver import START, Run
 from tests.core.states import clone, contents
 
@@ -157,12 +157,14 @@ def test_load_is_the_fold_of_all_frames():
 
 
 def test_a_clone_shares_nothing_that_changes():
-    run = Run(graph(parallel(step("a"), step("b")))).a.raises()
+    run = Run(graph(parallel(step("a"), step("b"), wait("w")))).a.raises()
+    fold(run.state, ev.SignalReceived("later", ev.NOTHING, "one"))  # so that there is something of each kind
     before = contents(clone(run.state))
+    assert all(before[name] for name in ("waits", "signals", "signal_ids", "errors"))
     other = clone(run.state)
     other.at = run.now
     fold(other, ev.ActionRejected(run.b.index, "no"))
-    other.signal_ids.add("x")
-    other.errors.append("x")
-    other.waits["w"] = [1]
+    fold(other, ev.SignalReceived("later", ev.NOTHING, "two"))
+    fold(other, ev.SignalReceived("w", ev.NOTHING, "three"))
+    other.waits["w"].append(9)
     assert contents(run.state) == before
