@@ -27,6 +27,9 @@ from amends import (
     step,
 )
 from amends.errors import StoreUnusable
+from amends.stores.base import KEY_OPEN, Batch, FrameRow, KeyRow
+from amends.stores.owner import this_process
+from amends.stores.postgres import PostgresStore
 from tests.servers.postgres import Databases
 
 
@@ -256,5 +259,61 @@ def test_another_database_than_the_store_is_refused_and_so_is_one_without_the_ta
                     await orchestrator.start(orders, Order(), transaction=connection)
                 assert unusable.value.code == "AM6038"
         assert rows(other) == rows(empty) == 1
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("worker", [True, False], ids=["worker", "outside"])
+@pytest.mark.parametrize("commits", [True, False], ids=["committed", "rolled back"])
+def test_a_start_under_a_key_that_an_open_transaction_has_waits_for_it_and_nobody_else_does(address, worker, commits):
+    async def main() -> None:
+        async with (
+            Orchestrator(address, sagas=[orders]) as runner,
+            Orchestrator(address, sagas=[orders], worker=False) as outside,
+        ):
+            orchestrator = runner if worker else outside
+            with psycopg.connect(address) as db:
+                joined = await orchestrator.start(orders, Order(5), key="five", transaction=db)
+                waiting = asyncio.ensure_future(orchestrator.start(orders, Order(5), key="five"))
+                for number in range(3):
+                    other = await asyncio.wait_for(orchestrator.start(orders, Order(number), key=str(number)), 2)
+                    assert await asyncio.wait_for(other.result(), 2) == number
+                assert not waiting.done()
+                if not commits:
+                    db.rollback()
+            handle = await asyncio.wait_for(waiting, 5)
+            assert (handle.id == joined.id) is commits
+            assert await asyncio.wait_for(handle.result(), 5) == 5
+            assert await runner.count() == 4
+
+    asyncio.run(main())
+
+
+def test_a_batch_that_left_such_a_start_out_says_so_also_when_it_is_sent_again(address):
+    async def main() -> None:
+        store = PostgresStore(address)
+        await store.open()
+        try:
+            lease = await store.acquire(this_process(), ttl_ms=60_000, now=1_000)
+            assert lease is not None
+            with psycopg.connect(address) as db:
+                start_in_transaction(db, orders, Order(5), key="five")
+                batch = Batch(
+                    1,
+                    frames=[FrameRow("a", 1, b""), FrameRow("b", 1, b""), FrameRow("b", 2, b"")],
+                    opened=["a", "b"],
+                    keys=[KeyRow("orders", "four", "a", "h"), KeyRow("orders", "five", "b", "h")],
+                )
+                for _ in range(2):
+                    assert await store.commit(lease, batch) == {"b": KEY_OPEN}
+                assert set(await store.frames(["a", "b"])) == {"a"}
+                assert await store.start(FrameRow("c", 1, b""), KeyRow("orders", "five", "c", "h")) == KEY_OPEN
+            taken = await store.commit(
+                lease, Batch(2, frames=[FrameRow("d", 1, b"")], opened=["d"], keys=[KeyRow("orders", "five", "d", "h")])
+            )
+            assert list(taken) == ["d"]
+            assert taken["d"] != KEY_OPEN
+        finally:
+            store.close()
 
     asyncio.run(main())

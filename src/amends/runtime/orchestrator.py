@@ -28,7 +28,7 @@ from ..limits import PRUNE_BATCH
 from ..observe.bus import Bus, Notice, Subscription
 from ..policies.durations import Duration, milliseconds
 from ..stores.address import open_address
-from ..stores.base import GroupBy, Lease, Shared, Store
+from ..stores.base import KEY_OPEN, GroupBy, Lease, Shared, Store
 from ..stores.figures import Figures
 from ..stores.owner import this_process
 from . import bundle
@@ -72,6 +72,7 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 History = list[HistoryEntry]  # inside the class, `list` is the verb
 Reasons = list[Reason]
+_KEY_OPEN_S = 0.05  # how long a start waits before it asks again for a key that another transaction has
 Figured = list[Figures]
 
 
@@ -301,6 +302,9 @@ class Orchestrator:
             holder = actor.holder
             if not holder:
                 return Handle(self, saga_id, actor)
+        if holder == KEY_OPEN:  # who has the key is decided when that transaction ends
+            await asyncio.sleep(_KEY_OPEN_S)
+            return await self._start(saga, raw, key, labels)
         if holder and not await self._same_input(saga, key, holder, raw):
             return await self._start(saga, raw, key, labels)
         return Handle(self, holder or saga_id)

@@ -48,6 +48,7 @@ Tally = list[tuple[tuple[str | int, ...], int]]  # the values of the fields -> h
 
 ASLEEP = 1 << 62  # the due time of a saga that only an outside command can wake
 POSITION_END = 1 << 62  # after every row of a journal
+KEY_OPEN = "?"  # in place of who has a start key: it is written in somebody's own transaction, which is still open
 
 
 class FrameRow(Struct, frozen=True, array_like=True, gc=False):
@@ -221,7 +222,7 @@ class Store(Protocol):
         """Apply a batch durably.
 
         Returns:
-            the sagas left out because their start key was taken: their id -> the id that has the key.
+            the sagas left out because their start key was taken: their id -> the id that has the key, or KEY_OPEN.
 
         Raises:
             LeaseLost, StoreUnavailable, StoreFailed; `Conflict` when a frame's (saga_id, seq) exists.
@@ -233,7 +234,7 @@ class Store(Protocol):
         """Append a saga's frame 1 and open it, without a lease.
 
         Returns:
-            "" when it was started, or the id of the saga that has the key.
+            "" when it was started, or the id of the saga that has the key, or KEY_OPEN.
         """
 
     async def post(self, saga_id: str, body: bytes, *, now: int) -> int:

@@ -36,6 +36,20 @@ BEGIN
     RETURN (least(newest, lowest) + 1) << 16;
 END $$;
 
+-- The starts whose key is written in somebody's own transaction that is still open: {id: "?"}, or NULL. A batch must not
+-- wait for that one, which may take an hour; whoever asked for the start asks again.
+CREATE FUNCTION amends_open_keys_1(key_names text[], key_values text[], key_ids text[])
+RETURNS jsonb LANGUAGE sql AS $$
+    SELECT jsonb_object_agg(asked.saga_id, '?')
+    FROM unnest(key_names, key_values, key_ids) AS asked (name, key, saga_id)
+    WHERE hashtext(asked.name || E'\x1f' || asked.key) IN (
+        SELECT (objid::bigint - CASE WHEN objid::bigint > 2147483647 THEN 4294967296 ELSE 0 END)::integer
+        FROM pg_locks
+        WHERE locktype = 'advisory' AND classid = 1634561893 AND objsubid = 2 AND granted AND pid <> pg_backend_pid()
+          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    )
+$$;
+
 CREATE FUNCTION amends_taken_1(key_names text[], key_values text[], key_ids text[])
 RETURNS jsonb LANGUAGE sql AS $$
     SELECT jsonb_object_agg(asked.saga_id, held.saga_id)
@@ -52,17 +66,21 @@ CREATE FUNCTION amends_append_1(
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
     first bigint;
+    busy jsonb;
     taken jsonb;
     gap record;
 BEGIN
     IF cardinality(key_names) > 0 THEN
+        busy := amends_open_keys_1(key_names, key_values, key_ids);
         INSERT INTO amends_keys (name, key, saga_id, input_hash)
         SELECT name, key, saga_id, input_hash
         FROM unnest(key_names, key_values, key_ids, key_hashes) WITH ORDINALITY
              AS asked (name, key, saga_id, input_hash, place)
+        WHERE NOT coalesce(busy ? saga_id, false)
         ORDER BY name, key, place
         ON CONFLICT DO NOTHING;
         taken := amends_taken_1(key_names, key_values, key_ids);
+        taken := CASE WHEN busy IS NULL THEN taken ELSE busy || coalesce(taken, '{}') END;
     END IF;
 
     first := amends_begin_1();
@@ -122,7 +140,13 @@ BEGIN
         IF NOT EXISTS (SELECT FROM amends_workers WHERE epoch = a_epoch) THEN
             RAISE EXCEPTION 'amends: lease lost' USING ERRCODE = 'AM002';
         END IF;
-        RETURN amends_taken_1(key_names, key_values, key_ids);  -- applied before, and its answer was lost
+        -- Applied before, and its answer was lost: what it left out is not there.
+        taken := amends_taken_1(key_names, key_values, key_ids);
+        RETURN (
+            SELECT jsonb_object_agg(saga_id, coalesce(taken ->> saga_id, '?'))
+            FROM unnest(key_ids) AS asked (saga_id)
+            WHERE NOT EXISTS (SELECT FROM amends_journal WHERE saga_id = asked.saga_id AND seq = 1)
+        );
     END IF;
     PERFORM amends_check_shards_1(a_epoch, held);
     IF cardinality(a_ids) > 0 OR cardinality(key_names) > 0 THEN
@@ -312,6 +336,7 @@ BEGIN
         RETURN json_build_object('fingerprint', known);
     END IF;
     IF a_key <> '' THEN
+        PERFORM pg_advisory_xact_lock(1634561893, hashtext(a_name || E'\x1f' || a_key));  -- see amends_open_keys_1
         INSERT INTO amends_keys VALUES (a_name, a_key, a_id, a_hash) ON CONFLICT DO NOTHING;
         SELECT * INTO holder FROM amends_keys WHERE name = a_name AND key = a_key;
         IF holder.saga_id <> a_id THEN
