@@ -396,6 +396,7 @@ except KeyboardInterrupt:
 """
     with script(path, text) as process:
         assert process.stdout.readline()
+        time.sleep(0.2)  # until it waits for the result: only there is the interrupt what this test is about
         os.kill(process.pid, signal.SIGINT)
         out, err = process.communicate(timeout=LIMIT_S)
     assert (out, err) == ("interrupted running\n9\n", "")

@@ -98,7 +98,12 @@ class _Processes:
 
     def submit(self, scenarios: list[Scenario]) -> None:
         """Give them to a process."""
-        self.waiting.append((scenarios, self._pool.submit(_try, scenarios)))
+        try:
+            future = self._pool.submit(_try, scenarios)
+        except BrokenProcessPool as broken:  # since the last look: told when their turn comes, as if it had begun
+            future = Future()
+            future.set_exception(broken)
+        self.waiting.append((scenarios, future))
 
     def next_trials(self) -> list[Trial]:
         """What became of the scenarios that were submitted first."""
