@@ -1,12 +1,13 @@
 # Every target sets the environment up by itself: Python >= 3.11, git and make are all it needs.
 
 VENV := .venv
+PEERS := .venv-peers
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 SEEDS ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint formatted types layers sizes documents bench sim mistakes format docs docs-serve clean
+.PHONY: help setup demo test check lint formatted types layers sizes documents bench bench-peers sim mistakes format docs docs-serve clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 12
@@ -55,6 +56,13 @@ bench: $(READY) ## Sagas per second beside bare group-commit loops, latency, rec
 	@$(BIN)/python bench/check.py
 	@$(BIN)/python bench/verify.py
 
+bench-peers: $(READY) $(PEERS)/.installed ## Beside DBOS, Restate, Temporal and the articles' orchestrator (ARGS="--only dbos")
+	@$(BIN)/python bench/peers/run.py --peers $(PEERS)/bin/python $(ARGS)
+
+$(PEERS)/.installed: bench/peers/requirements.txt bench/peers/setup.sh
+	@bench/peers/setup.sh $(PEERS)
+	@touch $@
+
 sim: $(READY) ## The runtime on virtual time with faults, SEEDS=2000 of them
 	@$(BIN)/python -m tests.sim.run --seeds $(SEEDS) $(ARGS)
 
@@ -74,4 +82,4 @@ docs-serve: $(READY) ## The site at localhost:8000, rebuilt at each change
 	@$(BIN)/zensical serve
 
 clean: ## Remove the environment and every cache
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist mutants
+	rm -rf $(VENV) $(PEERS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist mutants

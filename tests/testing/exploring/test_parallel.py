@@ -6,6 +6,7 @@ import os
 from concurrent.futures.process import BrokenProcessPool
 
 import pytest
+
 from amends.testing.exploring.parallel import _Processes
 
 
