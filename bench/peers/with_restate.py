@@ -31,7 +31,7 @@ h2_max_concurrent_streams = 2147483647
 keep_alive_max_requests = 2147483647
 keep_alive_timeout = 2147483647
 worker_class = "uvloop"
-workers = 1
+workers = 2
 """
 
 bench = restate.Service("Bench")
@@ -157,7 +157,7 @@ async def system(address: str, folder: Path) -> AsyncIterator[System]:
             f"restate-server 1.7, restate-sdk {version('restate_sdk')}",
             [
                 "restate-server --production (24 partitions, one node)",
-                "service: Hypercorn, 1 worker, uvloop, settings of the Python template",
+                "service: Hypercorn, 2 workers (one did half), uvloop, the Python template's settings",
                 "clients: HTTP to the ingress, in a third process",
             ],
             run,

@@ -40,7 +40,7 @@ class Common:
     """What every command on a store takes."""
 
     store: Annotated[str, Parameter(env_var="AMENDS_STORE", show_default=False)] = ""
-    """Where the sagas are: sqlite:///relative.db or sqlite:////absolute.db [default: sqlite:///amends.db]."""
+    """Where the sagas are: sqlite:///relative.db, sqlite:////absolute.db or postgresql://... [default: sqlite:///amends.db]."""
 
     app: Annotated[str, Parameter(env_var="AMENDS_APP", show_default=False)] = ""
     """Your sagas, as module:object; start, worker, check, diff and graph --rollback need them."""

@@ -41,7 +41,9 @@ _LAUNCH = {ev.ActionStarted: ACTION, ev.CompensationStarted: COMPENSATION, ev.Pr
 _NEWS = frozenset({ev.Completed, ev.Compensated, ev.Closed, ev.RequiresManual, ev.TurnedBack, ev.CancelRefused})
 _ENDS = frozenset({ev.Completed, ev.Compensated, ev.Closed})
 _NONE: MappingProxyType[str, str] = MappingProxyType({})
+# What a saga mostly has nothing of is shared while it has none: a waiting one is to cost little memory.
 _NO_CALLS: deque[Call] = deque()  # never written to
+_NO_STRAGGLERS: Mapping[int, Call] = MappingProxyType({})
 _HOPS = 4  # turns of the loop a due time waits for results that are in hand already
 
 
@@ -70,18 +72,18 @@ class Actor:
         self.queued = False  # in the executor's queue
         self.more: deque[Call] = _NO_CALLS
         self.running: dict[int, Call] = {}  # announced, without an answer yet
-        self.stragglers: dict[int, Call] = {}  # given up, not ended yet
+        self.stragglers: Mapping[int, Call] = _NO_STRAGGLERS  # given up, not ended yet
         self.durable_seq = state.seq
-        self.written: list[tuple[int, asyncio.Future[None]]] = []  # (seq, who waits for its frame)
-        self.news: list[asyncio.Future[None]] = []  # who waits for an end, or for the fate of a cancel
-        self.cancels: list[int] = []  # commands of the inbox that wait for the outcome of the pivot
+        self.written: Sequence[tuple[int, asyncio.Future[None]]] = ()  # (seq, who waits for its frame)
+        self.news: Sequence[asyncio.Future[None]] = ()  # who waits for an end, or for the fate of a cancel
+        self.cancels: Sequence[int] = ()  # commands of the inbox that wait for the outcome of the pivot
         self.visitors = 0  # who looks at it right now, and keeps it in memory
         self.dead = False
         self.leaving = False  # its shard is let go: nothing new is begun
         self.holder = ""  # the saga that has the start key, when this one was refused
         self.outcome_known = state.ended  # an end is durable
         self._held_back: list[tuple[list[Event], int, KeyRow | None]] | None = None  # turns, while it holds still
-        self._moving: list[asyncio.Future[None]] = []  # who waits until it moves again
+        self._moving: Sequence[asyncio.Future[None]] = ()  # who waits until it moves again
         self._timer: Timer | None = None
         self._armed = 0
         self._due_on_disk = -1 if state.seq else 0  # -1: taken up from its journal, and the open row is not known
@@ -171,7 +173,7 @@ class Actor:
             error = "" if isinstance(decided, ev.TurnedBack) else encode_error(no_way_back(self.state))
             for command in self.cancels:
                 self.engine.committer.answer_with_frame(command, error)
-            self.cancels.clear()
+            self.cancels = ()
 
     def _cut_for_deadline(self) -> None:
         """Only the deadline cuts running actions when a saga turns back."""
@@ -232,7 +234,7 @@ class Actor:
         for _, future in self.written:
             if not future.done():
                 future.set_result(None)
-        self.written.clear()
+        self.written = ()
 
     # --- while an atomic call writes a frame by itself -----------------------------------------------
 
@@ -262,7 +264,7 @@ class Actor:
         self.turn(happened)
         for waited, command, key in held_back:
             self.turn(waited, command=command, key=key)
-        moving, self._moving = self._moving, []
+        moving, self._moving = self._moving, ()
         for future in moving:
             if not future.done():
                 future.set_result(None)
@@ -275,7 +277,7 @@ class Actor:
         """
         while self._held_back is not None and not self.dead:
             future: asyncio.Future[None] = self.engine.loop.create_future()
-            self._moving.append(future)
+            self._moving = [*self._moving, future]
             await future
         if self.dead:
             raise self.engine.answer()
@@ -290,19 +292,19 @@ class Actor:
         elif self.dead:
             future.set_exception(self.engine.answer())
         else:
-            self.written.append((self.state.seq, future))
+            self.written = [*self.written, (self.state.seq, future)]
         return future
 
     def next_news(self) -> asyncio.Future[None]:
         """Done when an end, a parking or the fate of a cancel has landed."""
         future: asyncio.Future[None] = self.engine.loop.create_future()
-        self.news.append(future)
+        self.news = [*self.news, future]
         return future
 
     def _tell_written(self) -> None:
         seq, waiting = self.durable_seq, self.written
         if waiting[-1][0] <= seq:
-            self.written = []
+            self.written = ()
         else:
             self.written = [pair for pair in waiting if pair[0] > seq]
             waiting = [pair for pair in waiting if pair[0] <= seq]
@@ -311,7 +313,7 @@ class Actor:
                 future.set_result(None)
 
     def _tell_news(self) -> None:
-        waiting, self.news = self.news, []
+        waiting, self.news = self.news, ()
         for future in waiting:
             if not future.done():
                 future.set_result(None)
@@ -323,7 +325,7 @@ class Actor:
         for _, future in self.written:
             if not future.done():
                 future.set_exception(error)
-        self.written.clear()
+        self.written = ()
         self._tell_news()
         self.go_on([])
         for call in list(self.running.values()):
@@ -411,7 +413,7 @@ class Actor:
         self.running.pop(call.node, None)
         call.ended = self.engine.loop.create_future()
         # One that was given up while it waited for an earlier one has not begun: the earlier one is still to wait for.
-        self.stragglers.setdefault(call.node, call)
+        self.stragglers = {call.node: call, **self.stragglers}  # the first of a node stays
         event = calling.given_up(self, call)
         if event is not None:
             self.turn([event])

@@ -95,7 +95,7 @@ async def _apply_to(actor: Actor, command: Command, command_id: int, noted: asyn
     waits = command.verb == "cancel" and actor.state.pivot >= 0  # a pivot that has begun decides
     answered = bool(command_id) and (bool(events) or (waits and actor.state.cancelling))
     if waits and answered:
-        actor.cancels.append(command_id)
+        actor.cancels = [*actor.cancels, command_id]
     if events:
         actor.turn(events, command=0 if waits else command_id)
     if waits:

@@ -173,7 +173,7 @@ async def _late(actor: Actor, call: Call, event: Event) -> None:
 def no_straggler(actor: Actor, call: Call) -> None:
     """A call that was given up is over."""
     if actor.stragglers.get(call.node) is call:
-        del actor.stragglers[call.node]
+        actor.stragglers = {node: other for node, other in actor.stragglers.items() if other is not call}
 
 
 def still_runs(actor: Actor, node: int) -> bool:
