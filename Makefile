@@ -45,16 +45,8 @@ documents: $(READY)
 	@$(BIN)/python tools/make_diagrams.py --check
 	@$(BIN)/python tools/make_reference.py --check
 
-bench: $(READY) ## Sagas per second beside bare group-commit loops, latency, recovery, items of each, import and help
-	@$(BIN)/python bench/orchestrator.py $(ARGS)
-	@$(BIN)/python bench/postgres.py $(ARGS)
-	@$(BIN)/python bench/latency.py
-	@$(BIN)/python bench/recovery.py
-	@$(BIN)/python bench/each.py
-	@$(BIN)/python bench/import_time.py
-	@$(BIN)/python bench/cli_help.py
-	@$(BIN)/python bench/check.py
-	@$(BIN)/python bench/verify.py
+bench: $(READY) ## Every figure and its target, in one table (ARGS="--quick"); a ratio that got worse fails
+	@$(BIN)/python bench/all.py $(ARGS)
 
 bench-peers: $(READY) $(PEERS)/.installed ## Beside DBOS, Restate, Temporal and the articles' orchestrator (ARGS="--only dbos")
 	@$(BIN)/python bench/peers/run.py --peers $(PEERS)/bin/python $(ARGS)

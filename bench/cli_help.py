@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
+from figures import tell
 from import_time import run
 
 RUNS = 20
@@ -40,6 +41,8 @@ def main() -> None:
         runs = [{name: run(code, environment)[:2] for name, code in WAYS.items()} for _ in range(RUNS)]
     for name in WAYS:
         clock, processor = (statistics.median(each[name][column] for each in runs) for column in (0, 1))
+        if name == "amends --help":
+            tell(name, clock, "ms", at_most=BUDGET_MS)
         verdict = "" if "--help" not in name else "  within" if processor < BUDGET_MS else "  OVER"
         print(f"{name:24}{clock:8.1f} ms by the clock {processor:8.1f} ms of processor{verdict}")
     print(f"the budget of --help is {BUDGET_MS} ms")

@@ -14,10 +14,14 @@ import asyncio
 import contextlib
 import gc
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+from figures import tell
 
 from amends import Context, Orchestrator, Rejected, Saga, SagaCompensated, each, step
 from amends.stores.base import Store
@@ -97,6 +101,7 @@ def main() -> None:
         pairs = [tuple(measure(arguments.store, size, fails=fails) for size in sizes) for _ in range(arguments.runs)]
         small, large = (statistics.median(column) for column in zip(*pairs, strict=True))
         ratio = statistics.median(many / few for few, many in pairs)
+        tell(f"each, {arguments.items:,} items, {case}: to {SMALL} of them", ratio, at_most=BUDGET, ratio=True)
         verdict = "within" if ratio <= BUDGET else "OVER"
         print(f"{case:<12}{small:>8.0f}{large:>16.0f}{ratio:>8.2f}   {verdict} the budget of {BUDGET}")
 

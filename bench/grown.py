@@ -22,6 +22,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parent.parent))
 import psycopg
+from figures import tell
 from orchestrator import build, ours, runner
 from postgres import ours as ours_on_postgres
 
@@ -126,6 +127,7 @@ def compare(where: str, grown: Callable[[], float], empty: Callable[[], float], 
         f"(median of {pairs} pairs)",
         flush=True,
     )
+    tell(f"grown, {where}: to an empty store", statistics.median(ratios), at_least=0.9, ratio=True)
 
 
 def on_sqlite(given: argparse.Namespace) -> None:

@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
+from figures import tell
 from orchestrator import build, runner
 
 from amends import Orchestrator
@@ -83,6 +84,8 @@ def main() -> None:
         f"{'one saga at a time':<22}{statistics.median(ours):>8.2f}ms{statistics.median(bare):>16.2f}ms"
         f"{statistics.median(ratios):>8.2f}"
     )
+    store = "PostgreSQL" if given.store else "SQLite"
+    tell(f"one at a time, {store}: to five commits", statistics.median(ratios), at_most=1.5, ratio=True)
 
 
 if __name__ == "__main__":

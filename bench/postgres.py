@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parent.parent))
 import bare_loop_postgres
 import psycopg
+from figures import tell
 from orchestrator import build, runner
 
 from amends import Orchestrator, Saga, SagaCompensated
@@ -100,6 +101,11 @@ def main() -> None:
             speed, ceiling, wal, milliseconds = (statistics.median(column) for column in zip(*pairs, strict=True))
             ratio = statistics.median(mine / bare for mine, bare, *_ in pairs)
             print(f"{case:<14}{speed:>8.0f}{ceiling:>9.0f}{ratio:>7.2f}{wal:>12.0f}{milliseconds:>16.3f}")
+            tell(f"PostgreSQL, {case}", speed, "sagas/s")
+            tell(f"PostgreSQL, {case}: to the bare loop", ratio, at_least=0.5, ratio=True)
+            if case == "succeeding":
+                tell("PostgreSQL, succeeding: WAL", wal, "B/saga", at_most=2_500, ratio=True)
+                tell("PostgreSQL, succeeding: processor of the server", milliseconds, "ms/saga", at_most=0.06)
 
 
 if __name__ == "__main__":

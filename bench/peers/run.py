@@ -19,6 +19,9 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from figures import tell
+
 from tests.servers.postgres import Databases, databases
 
 HERE = Path(__file__).parent
@@ -76,6 +79,8 @@ def show(found: dict[str, list[dict[str, Any]]], in_flight: int) -> None:
     )
     for name, rounds in found.items():
         good, bad = ratio(found, name, "succeeding"), ratio(found, name, "failing")
+        if good is not None:
+            tell(f"{name}: ours to it", good, "x", at_least=TARGETS.get(name, 0), ratio=True)
         print(
             f"{name:<23}{median(rounds, 'alone', 'p50_ms'):>8.1f} |"
             f"{median(rounds, 'succeeding', 'per_second'):>9.0f}{median(rounds, 'succeeding', 'p50_ms'):>9.1f}"

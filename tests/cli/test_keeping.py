@@ -45,6 +45,14 @@ def test_prune_removes_what_ended_long_ago_and_says_how_many(three, call):
     assert call("prune", "--older", "1h").out == "pruned 0 sagas\n"
 
 
+def test_prune_with_an_archive_keeps_them_where_they_can_still_be_shown(three, call):
+    was = call("history", "01COMPLETED", "-o", "jsonl").out
+    assert call("prune", "--older", "1h", "--archive", "sqlite:///archive.db").out == "pruned 2 sagas\n"
+    assert call("show", "01COMPLETED").code == 3
+    assert call("history", "01COMPLETED", "-o", "jsonl", "--store", "sqlite:///archive.db").out == was
+    assert call("count", "--store", "sqlite:///archive.db").out == "2\n"
+
+
 def test_prune_is_narrowed_by_age_status_filter_and_limit(three, call):
     assert call("prune", "--older", "3600d", "--dry-run").out == "would prune 0 sagas\n"
     assert call("prune", "--older", "1h", "--status", "compensated", "--dry-run").out == "would prune 1 saga\n"

@@ -24,6 +24,7 @@ def prune(
     key_retention: str = "30d",
     limit: Annotated[int | None, Parameter(show_default=False)] = None,
     batch: int = 100,
+    archive: str = "",
     dry_run: Flag = False,
     vacuum: Flag = False,
     common: Common = COMMON,
@@ -41,6 +42,8 @@ def prune(
         key_retention: How much longer start keys are kept, and what became of their sagas.
         limit: At most so many, those that ended first.
         batch: How many in one transaction.
+        archive: Keep them in this SQLite file before, such as sqlite:///archive.db; show, list and the others find
+            them there, with --store.
         dry_run: Say how many, and remove nothing.
         vacuum: Give the space back to the file system, which rewrites the file; no worker may run meanwhile.
     """
@@ -49,7 +52,8 @@ def prune(
     return wait_for(
         prune_sagas(
             common, older=older, status=status, said=filter, anomalous=anomalous, followup_failed=followup_failed,
-            key_retention=key_retention, limit=limit, batch=batch, dry_run=dry_run, vacuum=vacuum,
+            key_retention=key_retention, limit=limit, batch=batch, archive=archive or None, dry_run=dry_run,
+            vacuum=vacuum,
         )
     )  # fmt: skip
 

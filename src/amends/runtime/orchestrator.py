@@ -34,6 +34,7 @@ from ..stores.owner import this_process
 from . import bundle
 from .actor import Actor
 from .applying import apply_within
+from .archiving import Archive
 from .arguments import (
     BulkVerb,
     Narrowing,
@@ -558,7 +559,7 @@ class Orchestrator:
     async def prune(
         self, filter: str | Filter = "", *, older: Duration, key_retention: Duration | None = None,
         anomalous: bool = False, followup_failed: bool = False, limit: int | None = None, batch: int = PRUNE_BATCH,
-        dry_run: bool = False,
+        archive: str | None = None, dry_run: bool = False,
     ) -> Pruned:  # fmt: skip
         """Remove sagas that ended long ago, the oldest first; safe beside a worker, and from any process.
 
@@ -569,6 +570,8 @@ class Orchestrator:
             anomalous, followup_failed: remove those too.
             limit: at most so many.
             batch: how many in one transaction.
+            archive: the address of a SQLite file in which they are durable before they go; every command that
+                looks shows them there, with `--store`.
             dry_run: only count.
 
         Raises:
@@ -580,4 +583,9 @@ class Orchestrator:
             filter_of(filter), older, keys,
             anomalous=anomalous, followup_failed=followup_failed, limit=limit, batch=batch,
         )  # fmt: skip
-        return await (count if dry_run else prune)(self._store, self._clock, pruning)
+        if dry_run:
+            return await count(self._store, self._clock, pruning)
+        if archive is None:
+            return await prune(self._store, self._clock, pruning)
+        async with Archive(archive, self._store, self._clock) as kept:
+            return await prune(self._store, self._clock, pruning, archive=kept)

@@ -28,6 +28,7 @@ from ..errors import UsageError
 from ..limits import PRUNE_BATCH, PRUNE_BATCH_MAX
 from ..policies.durations import Duration, milliseconds
 from ..stores.base import Store
+from .archiving import Archive
 from .clock import Clock
 
 _ANSWERS_KEPT_MS = 3_600_000  # who asked for a command may still be waiting for its answer
@@ -104,9 +105,12 @@ async def count(store: Store, clock: Clock, pruning: Pruning) -> Pruned:
 
 
 async def prune(
-    store: Store, clock: Clock, pruning: Pruning, told: Callable[[int], None] | None = None
+    store: Store, clock: Clock, pruning: Pruning, told: Callable[[int], None] | None = None,
+    archive: Archive | None = None,
 ) -> Pruned:  # fmt: skip
     """Remove all that is old enough, the oldest first; `told` is called with the number so far.
+
+    What goes is durable in the `archive` before, if there is one.
 
     Raises:
         StoreError: what was removed by then is removed.
@@ -121,6 +125,8 @@ async def prune(
         ids = await store.prunable(pruning.filter_at(now), limit=most)
         if not ids:
             break
+        if archive is not None:
+            await archive.keep(ids)
         gone = await store.prune(ids, now=now)
         if not gone:
             break  # each of them has moved since it was looked for
