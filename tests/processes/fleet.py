@@ -2,8 +2,9 @@
 
     python -m tests.processes.fleet ADDRESS LEDGER ACKS NAME [--sagas 0] [--lease 2s] [--pause 0.01] [--ahead 0]
 
-It starts `--sagas` sagas, some at a time, and then runs whatever there is until its standard input ends. What was
-acknowledged goes into ACKS: `started KEY ID`, `ended KEY STATUS`. Effects go into LEDGER as in `worker`.
+It starts `--sagas` sagas, some at a time, and then runs whatever there is until its standard input ends; with
+`--endless` it starts more and more until a line comes there. What was acknowledged goes into ACKS: `started KEY ID`,
+`ended KEY STATUS`. Effects go into LEDGER as in `worker`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import logging
 import os
 import sys
 import time
+from itertools import count
 
 from amends import Orchestrator, SagaFailed, StoreError
 from amends.errors import StoreUnavailable
@@ -33,10 +35,14 @@ class Shifted(SystemClock):
 
 async def work(given: argparse.Namespace) -> None:
     acks = os.open(given.acks, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    numbers = iter(range(given.sagas))
+    loop = asyncio.get_running_loop()
+    told = loop.run_in_executor(None, sys.stdin.readline) if given.endless else None
+    numbers = count() if told else iter(range(given.sagas))
 
     async def client(orchestrator: Orchestrator) -> None:
         for number in numbers:
+            if told and told.done():
+                return
             key = f"{given.name}-{number}"
             while True:
                 try:
@@ -69,6 +75,7 @@ def main() -> None:
     for name in ("address", "ledger", "acks", "name"):
         parser.add_argument(name)
     parser.add_argument("--sagas", type=int, default=0)
+    parser.add_argument("--endless", action="store_true")
     parser.add_argument("--at-a-time", type=int, default=20)
     parser.add_argument("--lease", default="2s")
     parser.add_argument("--pause", type=float, default=0.01)

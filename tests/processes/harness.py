@@ -71,8 +71,9 @@ class Site:
             return Counter(db.execute("SELECT saga_id, step, op FROM effects").fetchall())
 
 
-def environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}"}
+def environment(code: Path | None = None) -> dict[str, str]:
+    """That of a process which imports the tests, and `amends` from here, or another release of it from `code`."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (*([code] if code else ()), ROOT, ROOT / "src")))}
 
 
 def needs_strace() -> None:
