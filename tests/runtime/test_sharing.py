@@ -64,6 +64,30 @@ def test_shares_follow_who_comes_and_goes_and_their_sum_is_always_all(address):
     asyncio.run(main())
 
 
+def test_shards_move_while_there_is_never_a_moment_of_rest(address):
+    async def main() -> None:
+        here = saga([], "one")
+        async with Orchestrator(address, sagas=[here]) as one:
+
+            async def client() -> None:
+                while True:
+                    handle = await one.start(here, {})
+                    await handle.result()
+
+            async with asyncio.timeout(20):
+                clients = [asyncio.ensure_future(client()) for _ in range(300)]
+                await asyncio.sleep(0.3)
+                async with Orchestrator(address, sagas=[saga([], "two")]) as two:
+                    await until(lambda: (shards(one), shards(two)) == (32, 32))
+                    assert not one._leader.engine.committer.idle
+                    for task in clients:
+                        task.cancel()
+                    await asyncio.gather(*clients, return_exceptions=True)
+            assert one._leader.engine.lease.epoch == 1  # nothing was written where another writes
+
+    asyncio.run(main())
+
+
 def test_a_worker_starts_sagas_where_it_already_writes(address):
     async def main() -> None:
         calls: list[str] = []

@@ -238,6 +238,11 @@ class Actor:
 
     # --- while an atomic call writes a frame by itself -----------------------------------------------
 
+    @property
+    def holds_still(self) -> bool:
+        """Whether an atomic call of it is in the store's transaction."""
+        return self._held_back is not None
+
     def hold_still(self) -> None:
         """Hand no frame over until `go_on`: an atomic call writes the one that comes next by itself."""
         self._held_back = []

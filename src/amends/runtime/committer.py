@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Protocol, TypeVar
 
 from ..core.events import Event, encode_frame
@@ -60,6 +60,15 @@ class Body(Protocol):
         """It was rolled back."""
 
 
+class _Mark:
+    """Stands among the bodies for somebody who waits until everything before it is durable."""
+
+    __slots__ = ("reached",)
+
+    def __init__(self, reached: asyncio.Future[None]) -> None:
+        self.reached = reached
+
+
 Gathered = tuple[Durable, int, list[Event]]  # whose frame, when it was decided, what it holds
 
 
@@ -90,9 +99,11 @@ class Committer:
         self._number = 0
         self._wake: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
-        self._flushed: list[asyncio.Future[None]] = []
-        self._bodies: deque[Body] = deque()
-        self._landed: tuple[Batch, list[Gathered], dict[str, str]] | None = None  # durable, and nobody told yet
+        self._marks: list[_Mark] = []  # all that were not reached
+        self._bodies: deque[Body | _Mark] = deque()
+        self._sending: Batch | None = None
+        # Durable, and nobody told yet: the batch, whose it is, what was refused, the marks that are reached with it.
+        self._landed: tuple[Batch, list[Gathered], dict[str, str], list[_Mark]] | None = None
         self.error: StoreError | None = None
         self._fresh()
 
@@ -116,6 +127,13 @@ class Committer:
     def idle(self) -> bool:
         """Whether nothing gathers, nothing is being flushed, and everybody has been told."""
         return self._wake is not None and self._empty() and self._landed is None
+
+    def pending(self) -> Iterator[str]:
+        """The sagas of which something was handed over that nobody was told of yet."""
+        for batch in (self._batch, self._sending, self._landed[0] if self._landed else None):
+            if batch is not None:
+                yield from (row.saga_id for row in batch.frames)
+                yield from batch.due
 
     def append(self, owner: Durable, saga_id: str, seq: int, at: int, events: list[Event]) -> Batch:
         """Hand a frame over; the batch it went into is returned, for what must land with it."""
@@ -154,7 +172,7 @@ class Committer:
 
     def let_bodies_go(self) -> None:
         """Take none of those that still wait: at a shutdown they are cut off, as calls are, and begun elsewhere."""
-        self._bodies.clear()
+        self._bodies = deque(each for each in self._bodies if isinstance(each, _Mark))
 
     def _hurry(self) -> None:
         if self._wake is not None:
@@ -166,11 +184,26 @@ class Committer:
         return not (self._frames or self._batch.answered or self._batch.due or self._bodies)
 
     async def flush(self) -> None:
-        """Return when all that was handed over is durable, or none of it ever will be."""
-        if self.error is None and not self.idle and self._task is not None and not self._task.done():
-            future = asyncio.get_running_loop().create_future()
-            self._flushed.append(future)
-            await future
+        """Return when all that was handed over so far is durable, or none of it ever will be.
+
+        What is handed over meanwhile is not waited for: under load there is always something.
+        """
+        if self._over or self.idle:
+            return
+        mark = _Mark(asyncio.get_running_loop().create_future())
+        self._marks.append(mark)
+        self._bodies.append(mark)
+        self._hurry()
+        await mark.reached
+
+    async def run_dry(self) -> None:
+        """Return when nothing is left to be done, or none of it ever will be: for an end, when nothing new begins."""
+        while not (self._over or self.idle):
+            await self.flush()
+
+    @property
+    def _over(self) -> bool:
+        return self.error is not None or self._task is None or self._task.done()
 
     async def stop(self) -> None:
         """End, without flushing."""
@@ -186,7 +219,6 @@ class Committer:
                 if self._empty():
                     self._tell_now()
                     if self._empty():
-                        self._release_flushers()
                         self._wake = self._loop.create_future()
                         await self._wake
                     # One turn of the loop: what became ready beside the first frame joins its batch.
@@ -204,18 +236,20 @@ class Committer:
             )
             self._ended(self.error)
         finally:
-            self._release_flushers()
+            self._reach(self._marks)
 
-    def _release_flushers(self) -> None:
-        for future in self._flushed:
-            if not future.done():
-                future.set_result(None)
-        self._flushed.clear()
+    def _reach(self, marks: list[_Mark]) -> None:
+        for mark in marks:
+            if not mark.reached.done():
+                mark.reached.set_result(None)
+        self._marks = [mark for mark in self._marks if not mark.reached.done()]
 
     async def _flush_one(self) -> None:
-        body = self._next_body()
+        body, marks = self._next_body()
         if self._empty() and body is None:
-            return  # a body that was let go was all there was
+            self._tell_now()
+            self._reach(marks)
+            return  # a body that was let go was all there was, or a mark
         batch, frames, answered_at = self._batch, self._frames, self._answered_at
         self._fresh()
         if len(frames) > BATCH_FRAMES_MAX:
@@ -223,10 +257,12 @@ class Committer:
         if self._landed is not None:
             # Whom the batch before belongs to is told once this one is on its way: the store need not wait for that.
             self._loop.call_soon(self._tell_now)
+        self._sending = batch
         if body is None:
             refused = await self._commit(lambda: self._store.commit(self._lease(), batch))
             self._tell_now()
-            self._landed = (batch, frames, refused)
+            self._landed = (batch, frames, refused, marks)
+            self._sending = None
             return
         store = self._store
         assert isinstance(store, Transacting), "the orchestrator has refused others"
@@ -235,24 +271,32 @@ class Committer:
         )
         self._tell_now()
         self._tell(batch, frames, refused)
+        self._sending = None
         if error is None:
             body.landed()
         else:
             body.failed(error)
+        self._reach(marks)
 
     def _tell_now(self) -> None:
         """Tell whom the last batch that landed belongs to, unless they have been told."""
         landed, self._landed = self._landed, None
         if landed is not None:
-            self._tell(*landed)
+            batch, frames, refused, marks = landed
+            self._tell(batch, frames, refused)
+            if marks:
+                self._reach(marks)
 
-    def _next_body(self) -> Body | None:
-        """The next body that is still to be run; none beside a batch that must be sent in two."""
+    def _next_body(self) -> tuple[Body | None, list[_Mark]]:
+        """The next body that is still to be run, and the marks before it; neither beside a batch to be sent in two."""
+        marks: list[_Mark] = []
         while self._bodies and len(self._frames) <= BATCH_FRAMES_MAX:
             body = self._bodies.popleft()
-            if body.take():
-                return body
-        return None
+            if isinstance(body, _Mark):
+                marks.append(body)
+            elif body.take():
+                return body, marks
+        return None, marks
 
     @staticmethod
     def _tell(batch: Batch, frames: list[Gathered], refused: dict[str, str]) -> None:

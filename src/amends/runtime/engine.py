@@ -340,7 +340,7 @@ class Engine:
     async def let_shards_go(self, shards: frozenset[int], grace_s: float) -> None:
         """Begin nothing new in these shards; let running calls end for a while, cut the others, write all of it."""
         self._run_shards(self._shards - shards)
-        going = [actor for actor in self.actors.values() if shard_of(actor.saga_id) in shards]
+        going = self._actors_in(shards)
         for actor in going:
             actor.leaving = True
         give_up_at = self.loop.time() + grace_s
@@ -354,12 +354,23 @@ class Engine:
             for call in list(actor.running.values()):
                 call.give_up("shutdown")
         await self.committer.flush()
-        for actor in going:
+        while not self.stopped and self._unsettled(shards):  # what followed from what has landed lands, too
+            await self.committer.flush()
+        for actor in self._actors_in(shards):
             if not self.stopped and not actor.dead:
                 self.forget(actor)
                 actor.abandon(self.answer())
         for saga_id in [each for each in self.held if shard_of(each) in shards]:
             del self.held[saga_id]
+
+    def _actors_in(self, shards: frozenset[int]) -> list[Actor]:
+        return [actor for actor in self.actors.values() if shard_of(actor.saga_id) in shards]
+
+    def _unsettled(self, shards: frozenset[int]) -> bool:
+        """Whether something of these shards is still to land: a frame in a shard that was given up ends the term."""
+        return any(actor.holds_still for actor in self._actors_in(shards)) or any(
+            shard_of(saga_id) in shards for saga_id in self.committer.pending()
+        )
 
     # --- the term's end --------------------------------------------------------------------------------
 
@@ -397,11 +408,11 @@ class Engine:
         if self.executor.running and grace_s > 0:
             await asyncio.wait([self.executor.still()], timeout=grace_s)
         self.committer.let_bodies_go()
-        await self.committer.flush()  # intents on their way land, and are handed over with the rest
+        await self.committer.run_dry()  # intents on their way land, and are handed over with the rest
         for actor in list(self.actors.values()):
             for call in list(actor.running.values()):
                 call.give_up("shutdown")
-        await self.committer.flush()
+        await self.committer.run_dry()
 
     async def close(self) -> None:
         """Give every task, timer and thread back."""
