@@ -102,6 +102,25 @@ def test_a_worker_stopped_past_its_lease_writes_nothing_any_more_and_comes_back(
     assert fleet.audit() == {"completed": 20, "compensated": 20}
 
 
+def test_the_shards_of_a_machine_that_is_gone_go_to_those_who_have_their_share_already(fleet: Fleet) -> None:
+    """Stopped it stands for one on another machine: nobody can see that it is dead, only that its lease is over."""
+    first = fleet.spawn("first", "--sagas", 60, "--lease", "1s", "--pause", "0.3")
+    second = fleet.spawn("second", "--sagas", 60, "--lease", "1s", "--pause", "0.1")
+    for worker in (first, second):
+        worker.until("lease.acquired")
+    wait_for(lambda: list(shards(fleet.address).values()) == [32, 32], "they never had equal parts")
+    wait_for(lambda: fleet.started() >= 20, "nothing was started")
+    first.stop(fleet.ledger)
+    wait_for(lambda: shards(fleet.address) == {str(second.process.pid): 64}, "the shards were not taken over")
+    first.kill(signal.SIGCONT)
+    first.until("lease.lost")
+    wait_for(lambda: sorted(shards(fleet.address).values()) == [32, 32], "the first never had its part again")
+    for worker in (first, second):
+        worker.until("done")
+        worker.end()
+    assert fleet.audit() == {"completed": 60, "compensated": 60}
+
+
 def test_workers_whose_clocks_are_ten_minutes_apart_neither_rob_each_other_nor_wait(fleet: Fleet) -> None:
     behind = fleet.spawn("behind", "--sagas", 100, "--ahead", -300)
     behind.until("lease.acquired")

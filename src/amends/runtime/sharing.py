@@ -68,12 +68,10 @@ class Sharing:
             self._moving = self._engine.loop.create_task(self._move(standing), name="amends-shards")
 
     def _may_take(self, standing: Standing) -> bool:
-        if len(standing.mine) >= standing.share:
-            # A share grows when somebody is gone, which must be written first; and what is free while everybody has his
-            # share needs a definition that perhaps only this worker has.
-            return standing.some_gone or bool(standing.free)
+        # Also with a whole share: it grows when a lease is over, which must be written first; and what is free while
+        # everybody has his share needs a definition that perhaps only this worker has.
         over = standing.some_gone or 0 < standing.next_end <= self._engine.clock.now_ms()
-        return bool(standing.free) or over
+        return over or bool(standing.free)
 
     async def _move(self, standing: Standing) -> None:
         try:
