@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import os
 import sqlite3
 import statistics
 import sys
@@ -79,6 +80,7 @@ def fill_sqlite(path: Path, ended: int) -> None:
         db.execute(sql)
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     db.close()
+    os.sync()  # or the first checkpoint of what is measured would flush gigabytes of what was copied
 
 
 def fill_postgres(address: str, ended: int) -> None:
@@ -112,6 +114,7 @@ def fill_postgres(address: str, ended: int) -> None:
         db.execute("UPDATE amends_marks SET position = greatest(position, %s)", (ended * 8 + 8,))
         db.execute("VACUUM ANALYZE")  # as the server's autovacuum does by and by
         db.execute("CHECKPOINT")
+    os.sync()
 
 
 def compare(where: str, grown: Callable[[], float], empty: Callable[[], float], pairs: int) -> None:

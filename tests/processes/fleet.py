@@ -14,6 +14,7 @@ import asyncio
 import logging
 import os
 import sys
+import threading
 import time
 from itertools import count
 
@@ -35,13 +36,12 @@ class Shifted(SystemClock):
 
 async def work(given: argparse.Namespace) -> None:
     acks = os.open(given.acks, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    loop = asyncio.get_running_loop()
-    told = loop.run_in_executor(None, sys.stdin.readline) if given.endless else None
-    numbers = count() if told else iter(range(given.sagas))
+    enough = threading.Event()
+    numbers = count() if given.endless else iter(range(given.sagas))
 
     async def client(orchestrator: Orchestrator) -> None:
         for number in numbers:
-            if told and told.done():
+            if enough.is_set():
                 return
             key = f"{given.name}-{number}"
             while True:
@@ -65,6 +65,8 @@ async def work(given: argparse.Namespace) -> None:
     orchestrator.subscribe(lambda notice: say(notice.event), "lease.*")
     async with orchestrator:
         say("open")
+        if given.endless:  # a thread of its own, and not before it is open: `run` would wait for one of the loop's
+            threading.Thread(target=lambda: sys.stdin.readline() and enough.set(), daemon=True).start()
         await asyncio.gather(*(client(orchestrator) for _ in range(given.at_a_time)))
         say("done")
         await asyncio.to_thread(sys.stdin.readline)

@@ -124,6 +124,10 @@ def test_the_shards_of_a_machine_that_is_gone_go_to_those_who_have_their_share_a
 def test_workers_whose_clocks_are_ten_minutes_apart_neither_rob_each_other_nor_wait(fleet: Fleet) -> None:
     behind = fleet.spawn("behind", "--sagas", 100, "--ahead", -300)
     behind.until("lease.acquired")
+    gone = fleet.spawn("gone", "--sagas", 100, "--ahead", 300)
+    gone.until("lease.acquired")
+    wait_for(lambda: fleet.started() >= 60, "nothing was started")
+    gone.kill()  # what it had begun is recovered by a clock that is ten minutes behind or the same
     ahead = fleet.spawn("ahead", "--sagas", 100, "--ahead", 300)
     ahead.until("lease.acquired")
     for worker in (behind, ahead):
@@ -133,7 +137,8 @@ def test_workers_whose_clocks_are_ten_minutes_apart_neither_rob_each_other_nor_w
     for worker in (behind, ahead):
         assert "lease.lost" not in worker.said
         worker.end()
-    assert fleet.audit() == {"completed": 100, "compensated": 100}
+    fleet.run_out()
+    assert sum(fleet.audit().values()) >= 200
     times = []
     with psycopg.connect(fleet.address) as db:
         for (body,) in db.execute("SELECT body FROM amends_journal"):
@@ -191,6 +196,9 @@ def test_a_failover_to_a_synchronous_standby_loses_nothing(tmp_path: Path) -> No
         fleet.address = f"postgresql://amends@127.0.0.1:{primary.port},127.0.0.1:{standby.port}/postgres"
         workers = [fleet.spawn(f"w{number}", "--sagas", 120) for number in range(2)]
         wait_for(lambda: fleet.started() > 40, "nothing was started")
+        workers.pop(0).kill()
+        workers.append(fleet.spawn("again", "--sagas", 120))  # it recovers, or comes to a server that is not there
+        time.sleep(0.3)
         primary.stop(signal.SIGQUIT)
         standby.promote()
         with psycopg.connect(standby.address("postgres"), autocommit=True) as db:
@@ -201,7 +209,7 @@ def test_a_failover_to_a_synchronous_standby_loses_nothing(tmp_path: Path) -> No
             worker.end()
         fleet.run_out()
         ends = fleet.audit(standby.address("postgres"))
-        assert sum(ends.values()) == 240
+        assert sum(ends.values()) >= 240
     finally:
         fleet.close()
         standby.remove()
@@ -213,19 +221,27 @@ def test_cut_connections_and_lost_answers_of_commits_are_settled_by_sending_agai
 ) -> None:
     proxy = Proxy(port_of(fleet.address))
     try:
-        worker = fleet.spawn("first", "--sagas", 300, address=through(fleet.address, proxy))
+        worker = fleet.spawn("w", "--endless", address=through(fleet.address, proxy))
         for number in range(12):
             before = fleet.started()
-            wait_for(lambda before=before: fleet.started() > before + 8 or "done" in worker.said, "nothing was started")
-            if number % 3 == 0:
+            wait_for(lambda before=before: fleet.started() > before + 8, "nothing was started")
+            if number % 4 == 3:
+                worker.kill()
+                worker = fleet.spawn(f"w{number}", "--endless", address=through(fleet.address, proxy))
+                for _ in range(6):  # it opens and recovers meanwhile
+                    time.sleep(0.12)
+                    proxy.cut()
+                    proxy.lose_answers(1)
+            elif number % 4 == 0:
                 proxy.cut()
-            elif number % 3 == 1:
+            elif number % 4 == 1:
                 proxy.lose_answers(3)
             else:
                 with psycopg.connect(fleet.address, autocommit=True) as db:
                     db.execute(
                         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'amends%'"
                     )
+        worker.enough()
         worker.until("done")
         worker.end()
     finally:
@@ -233,16 +249,22 @@ def test_cut_connections_and_lost_answers_of_commits_are_settled_by_sending_agai
         proxy.close()
     tell(capsys, f"{proxy.lost} answers lost")
     assert proxy.lost > 3
-    assert fleet.audit() == {"completed": 150, "compensated": 150}
+    fleet.run_out()
+    assert sum(fleet.audit().values()) > 100
 
 
-def test_a_worker_behind_a_partition_stops_in_time_and_others_take_its_shards(fleet: Fleet) -> None:
+@pytest.mark.parametrize("started", [0, 40], ids=["recovering", "at work"])
+def test_a_worker_behind_a_partition_stops_in_time_and_others_take_its_shards(fleet: Fleet, started: int) -> None:
     proxy = Proxy(port_of(fleet.address))
     try:
+        dead = fleet.spawn("dead", "--sagas", 60, "--lease", "2s", "--pause", "0.1")
+        wait_for(lambda: fleet.started() >= 20, "nothing was started")
+        dead.kill()
         first = fleet.spawn(
             "first", "--sagas", 60, "--lease", "2s", "--pause", "0.1", address=through(fleet.address, proxy)
         )
-        wait_for(lambda: fleet.started() >= 20, "nothing was started")
+        first.until("lease.acquired")
+        wait_for(lambda: fleet.started() >= started, "nothing was started")
         proxy.silence()
         second = fleet.spawn("second", "--lease", "2s")
         second.until("lease.acquired")
@@ -256,7 +278,8 @@ def test_a_worker_behind_a_partition_stops_in_time_and_others_take_its_shards(fl
     finally:
         fleet.close()
         proxy.close()
-    assert fleet.audit() == {"completed": 30, "compensated": 30}
+    fleet.run_out()
+    assert sum(fleet.audit().values()) >= 80
 
 
 def test_a_slow_disk_makes_it_slow_and_nothing_else(tmp_path: Path) -> None:
@@ -267,11 +290,15 @@ def test_a_slow_disk_makes_it_slow_and_nothing_else(tmp_path: Path) -> None:
         server.start()
         fleet.address = server.address("postgres")
         workers = [fleet.spawn(f"w{number}", "--sagas", 40) for number in range(2)]
+        wait_for(lambda: fleet.started() >= 10, "nothing was started")
+        workers.pop(0).kill()
+        workers.append(fleet.spawn("again", "--sagas", 40))
         for worker in workers:
             worker.until("done")
             assert "lease.lost" not in worker.said
             worker.end()
-        assert fleet.audit() == {"completed": 40, "compensated": 40}
+        fleet.run_out()
+        assert sum(fleet.audit().values()) >= 80
     finally:
         fleet.close()
         server.remove()

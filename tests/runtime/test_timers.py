@@ -64,6 +64,96 @@ async def test_a_saga_that_slept_for_seven_days_is_woken_from_disk(ground):
         assert await handle.result() == 7
 
 
+@scene
+async def test_sleepers_wake_and_commands_arrive_while_the_lists_have_much_to_catch_up_with(ground):
+    """A backlog of a million sagas takes a minute to fold; whoever was due meanwhile was late by that."""
+    clock = HandClock()
+    async with (
+        ground.orchestrator(sleeper, waiter, clock=clock, horizon="20ms") as orchestrator,
+        ground.orchestrator(waiter, worker=False) as other,
+    ):
+        sleeping = await orchestrator.start(sleeper, Order(7))
+        waiting = await orchestrator.start(waiter, Order(8))
+        await until(lambda: not engine_of(orchestrator).actors)
+        folds = []
+
+        async def endless(*, limit):
+            await asyncio.sleep(0.01)
+            folds.append(limit)
+            return limit
+
+        store = engine_of(orchestrator).store
+        project, store.project = store.project, endless
+        await until(lambda: len(folds) > 3)
+        clock.ahead_ms += 7 * DAY_MS
+        folded = len(folds)
+        assert await other.signal(waiting.id, "approval", Approval("ann"))
+        await until(lambda: handle_done(sleeping), "waking")
+        await until(lambda: handle_done(waiting), "the signal")
+        await until(lambda: len(folds) > folded + 3)  # and it goes on with the lists
+        store.project = project
+
+
+@scene
+async def test_opening_does_not_keep_commands_and_sleepers_waiting_until_the_lists_are_up(ground):
+    """What is on hold is looked for in the lists, and those may be a million sagas behind."""
+    clock = HandClock()
+    async with ground.orchestrator(sleeper, waiter, clock=clock, horizon="20ms") as orchestrator:
+        sleeping = await orchestrator.start(sleeper, Order(7))
+        waiting = await orchestrator.start(waiter, Order(8))
+        await until(lambda: not engine_of(orchestrator).actors)
+        await kill(orchestrator)
+    store = ground.store()
+    asked = []
+
+    async def behind(which, *, before, limit):
+        asked.append(which)
+        await asyncio.sleep(3_600)
+
+    async with ground.orchestrator(sleeper, waiter, store=store, clock=clock, horizon="20ms") as orchestrator:
+        store.summaries, summaries = behind, store.summaries
+        await until(lambda: asked, "looking for what is on hold")
+        clock.ahead_ms += 7 * DAY_MS
+        other = ground.store()
+        await other.open()
+        async with ground.orchestrator(waiter, worker=False, store=other) as beside:
+            assert await beside.signal(waiting.id, "approval", Approval("ann"))
+            await until(lambda: handle_done(orchestrator.handle(sleeping.id)), "waking")
+            await until(lambda: handle_done(orchestrator.handle(waiting.id)), "the signal")
+            store.summaries = summaries
+
+
+@scene
+async def test_what_two_readings_at_once_have_read_is_taken_up_only_if_it_is_still_so(ground):
+    """Shards are taken over while sleepers are woken: a saga may come, move and leave while its journal is read."""
+    clock = HandClock()
+    async with ground.orchestrator(sleeper, clock=clock, horizon="20ms") as orchestrator:
+        moving = await orchestrator.start(sleeper, Order(1))
+        await until(lambda: not engine_of(orchestrator).actors)
+        intake, store = orchestrator._leader._intake, engine_of(orchestrator).store
+        frames, read, gate = store.frames, asyncio.Event(), asyncio.Event()
+
+        async def slow(saga_ids):
+            store.frames = frames  # only the first reading
+            rows = await frames(saga_ids)
+            read.set()
+            await gate.wait()
+            return rows
+
+        store.frames = slow
+        first = asyncio.ensure_future(intake._take_up([moving.id]))
+        await read.wait()
+        clock.ahead_ms += 7 * DAY_MS
+        await until(lambda: handle_done(moving), "waking, by the intake's own reading")
+        engine = engine_of(orchestrator)
+        await until(lambda: not engine.actors)
+        gate.set()
+        await first
+        await engine.committer.flush()
+        assert engine.error is None, "another actor has written a frame that is there already"
+        assert await moving.result() == 1
+
+
 async def handle_done(handle):
     return await handle.status() == "completed"
 

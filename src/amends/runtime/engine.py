@@ -91,7 +91,7 @@ class Engine:
         self._next_shard = 0
         self.look_soon: Callable[[], None] = lambda: None  # has the leader renew, and look at the shards
         self.lacks: dict[int, set[str]] = {}  # shard -> definitions of its sagas that are not here, and nobody was told
-        self.left: set[str] | None = None  # sagas that leave memory while the intake reads journals
+        self.left: list[set[str]] = []  # for each reading of journals under way, the sagas that left memory meanwhile
         self.draining = False
         self.stopped = False
         self.error: StoreError | None = None
@@ -284,8 +284,8 @@ class Engine:
         """Take it out of memory."""
         if self.actors.get(actor.saga_id) is actor:
             del self.actors[actor.saga_id]
-            if self.left is not None:
-                self.left.add(actor.saga_id)
+            for left in self.left:
+                left.add(actor.saga_id)
             if actor.saga_id in self._loading:
                 self._left_loading.add(actor.saga_id)
             self._translator.forget(actor.saga_id)

@@ -43,6 +43,8 @@ _PROJECT_FRAMES = 2_000
 _PRUNE_EVERY_S = 3_600.0  # at most; a short retention is looked after more often
 _PROJECT_BUSY_S = 1.0  # while batches are being committed, one step of the projection this often,
 _PROJECT_SHARE = 9  # or, while it is behind, with a pause of so many times as long as the step took
+_PROJECT_IDLE_S = 0.05  # while none are, so long at a stretch
+_HOLDS_S = 60.0  # how long the look at what is on hold waits for the lists to catch up by themselves
 
 
 class Intake:
@@ -57,6 +59,8 @@ class Intake:
         self._begun: set[int] = set()  # commands; each stays until a page without it has proved its answer durable
         self._projected = 0  # batches the summaries are known to hold
         self._project_again = 0.0
+        self._lists_up = asyncio.Event()
+        self._holds_asked = asyncio.Event()
         self._bell = engine.store.bell("work")
         self.recovered = engine.loop.create_future()
         self._taken_in = engine.loop.create_future()
@@ -94,12 +98,11 @@ class Intake:
         await self._recover(engine.shards)
         if not self.recovered.done():
             self.recovered.set_result(None)
-        await self._patiently(self._sort_out_holds)
         if engine.settings.retention is not None:
             self._spawn(self._keep_short(engine.settings.retention), "amends-retention")
         await self._patiently(self._take_in)  # what was written before the bell hung
-        if not self._taken_in.done():
-            self._taken_in.set_result(None)
+        self._spawn(self._see_to_holds(), "amends-holds")
+        self._ask_for_holds()
         look_ahead_s = engine.horizon_ms / 2000
         next_look = engine.loop.time() + look_ahead_s
         pause_s, batches = 0.0, -1
@@ -111,11 +114,11 @@ class Intake:
             # A ring that nobody needs costs a page; a change that nobody rang for is found by `changed`.
             changed = await self._patiently(engine.store.changed)
             found = (rung or changed) and await self._patiently(self._take_in)
-            await self._project()
+            behind = await self._project()
             # Nobody rang for what was found, or what was rung for is not there yet: something goes on outside.
             lively = bool(found) != rung or batches != engine.committer.batches
             batches = engine.committer.batches
-            pause_s = self._next_pause(0.0 if lively else pause_s)
+            pause_s = 0.0 if behind else self._next_pause(0.0 if lively else pause_s)
             if rung:
                 await asyncio.sleep(_GAP_S)
 
@@ -124,21 +127,31 @@ class Intake:
         soon_s = min(_SOON_S, poll_s)
         return min(max(soon_s, pause_s * 2), poll_s if self._bell.works else soon_s)
 
-    async def _project(self) -> None:
-        """Keep the summaries near the journal: all the way when nothing is being committed, else a little."""
+    async def _project(self) -> bool:
+        """Keep the summaries near the journal, a little at a time; whether more should follow at once.
+
+        While batches are being committed it takes a small part of the time. While none are it goes all the way, but
+        those who sleep or have sent a command do not wait for it: a backlog of a million sagas takes a minute.
+        """
         engine = self._engine
         batches = engine.committer.batches
-        busy = not engine.committer.idle
-        if batches == self._projected or (busy and engine.loop.time() < self._project_again):
-            return
+        if batches == self._projected:
+            self._lists_up.set()
+            return False
+        if not engine.committer.idle and engine.loop.time() < self._project_again:
+            return False
         began = engine.loop.time()
         while folded := await self._patiently(lambda: engine.store.project(limit=_PROJECT_FRAMES)):
+            now = engine.loop.time()
             if not engine.committer.idle:
-                now = engine.loop.time()
                 behind = folded == _PROJECT_FRAMES
                 self._project_again = now + ((now - began) * _PROJECT_SHARE if behind else _PROJECT_BUSY_S)
-                return
+                return False
+            if now - began >= _PROJECT_IDLE_S:
+                return True
         self._projected = batches
+        self._lists_up.set()
+        return False
 
     async def _patiently(self, work: Any) -> Any:
         """Do it again while the store is out of reach; a lost lease or a failed store ends the term elsewhere."""
@@ -170,7 +183,7 @@ class Intake:
     async def take_over(self, shards: Iterable[int]) -> None:
         """Recover shards that another worker has run, as at the beginning."""
         await self._recover(shards)
-        await self._patiently(self._sort_out_holds)
+        self._ask_for_holds()
 
     async def _recover(self, shards: Iterable[int]) -> None:
         """Take up every open saga of these shards that is awake or due soon."""
@@ -197,6 +210,26 @@ class Intake:
                 if decode_command(row.body).verb == "cancel":
                     found.setdefault(row.saga_id, []).append(row.id)
         return found
+
+    def _ask_for_holds(self) -> None:
+        self._projected = -1  # of these shards the lists may be behind, though nothing was committed here
+        self._lists_up.clear()
+        self._holds_asked.set()
+
+    async def _see_to_holds(self) -> None:
+        """Sort out the holds whenever that was asked for, once the lists have caught up by themselves.
+
+        It needs them, and to bring them up at once would halve what is committed beside it, for minutes perhaps.
+        """
+        while True:
+            await self._holds_asked.wait()
+            self._holds_asked.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_HOLDS_S):
+                    await self._lists_up.wait()
+            await self._patiently(self._sort_out_holds)
+            if not self._taken_in.done():
+                self._taken_in.set_result(None)
 
     async def _sort_out_holds(self) -> None:
         """Sagas at rest, which recovery leaves on disk: whether this worker can move them must be seen all the same."""
@@ -296,11 +329,12 @@ class Intake:
     async def _take_up(self, saga_ids: list[str]) -> None:
         engine = self._engine
         wanted = [saga_id for saga_id in saga_ids if saga_id not in engine.actors]
-        left = engine.left = set()
+        left: set[str] = set()
+        engine.left.append(left)
         try:
             journals = await engine.store.frames(wanted) if wanted else {}
         finally:
-            engine.left = None
+            engine.left = [each for each in engine.left if each is not left]
         for saga_id in wanted:
             rows = journals.get(saga_id)
             # A saga that came and left while we read may have moved: these rows are stale, and there
