@@ -361,9 +361,9 @@ async def test_rows_of_one_page_of_a_list():
     asked = []
 
     class Watched(MemoryStore):
-        async def summaries(self, which, *, before, limit):
+        async def summaries(self, which, *, before, limit, fresh=True):
             asked.append(limit)
-            return await super().summaries(which, before=before, limit=limit)
+            return await super().summaries(which, before=before, limit=limit, fresh=fresh)
 
     saga = Saga("s", wait_for("go", int))
     async with Orchestrator(Watched(), sagas=[saga], worker=False) as orchestrator:

@@ -45,7 +45,7 @@ async def test_a_saga_that_sleeps_for_seven_days_holds_no_actor_no_timer_and_no_
         engine = engine_of(orchestrator)
         await until(lambda: not engine.actors, "leaving memory")
         assert len(engine.timers) == 0
-        assert len(asyncio.all_tasks()) <= tasks
+        await until(lambda: len(asyncio.all_tasks()) <= tasks, "having no more tasks than before")
         assert {await handle.status() for handle in handles} == {"running"}
         assert (await orchestrator.get(handles[0].id)).hold == "timer"
 
@@ -106,7 +106,7 @@ async def test_opening_does_not_keep_commands_and_sleepers_waiting_until_the_lis
     store = ground.store()
     asked = []
 
-    async def behind(which, *, before, limit):
+    async def behind(which, *, before, limit, fresh):
         asked.append(which)
         await asyncio.sleep(3_600)
 

@@ -44,7 +44,7 @@ _PRUNE_EVERY_S = 3_600.0  # at most; a short retention is looked after more ofte
 _PROJECT_BUSY_S = 1.0  # while batches are being committed, one step of the projection this often,
 _PROJECT_SHARE = 9  # or, while it is behind, with a pause of so many times as long as the step took
 _PROJECT_IDLE_S = 0.05  # while none are, so long at a stretch
-_HOLDS_S = 60.0  # how long the look at what is on hold waits for the lists to catch up by themselves
+_HOLDS_S = 60.0  # how long the look at what is on hold waits for the lists to catch up, before it is a look at a part
 
 
 class Intake:
@@ -68,6 +68,7 @@ class Intake:
     def start(self) -> None:
         """Begin to recover, then to watch."""
         self._spawn(self._run(), "amends-intake")
+        self._spawn(self._see_to_holds(), "amends-holds")
 
     async def stop(self) -> None:
         """End; commands not applied stay in the inbox."""
@@ -101,7 +102,6 @@ class Intake:
         if engine.settings.retention is not None:
             self._spawn(self._keep_short(engine.settings.retention), "amends-retention")
         await self._patiently(self._take_in)  # what was written before the bell hung
-        self._spawn(self._see_to_holds(), "amends-holds")
         self._ask_for_holds()
         look_ahead_s = engine.horizon_ms / 2000
         next_look = engine.loop.time() + look_ahead_s
@@ -143,8 +143,10 @@ class Intake:
         began = engine.loop.time()
         while folded := await self._patiently(lambda: engine.store.project(limit=_PROJECT_FRAMES)):
             now = engine.loop.time()
+            behind = folded == _PROJECT_FRAMES
+            if not behind:
+                self._lists_up.set()
             if not engine.committer.idle:
-                behind = folded == _PROJECT_FRAMES
                 self._project_again = now + ((now - began) * _PROJECT_SHARE if behind else _PROJECT_BUSY_S)
                 return False
             if now - began >= _PROJECT_IDLE_S:
@@ -219,16 +221,19 @@ class Intake:
     async def _see_to_holds(self) -> None:
         """Sort out the holds whenever that was asked for, once the lists have caught up by themselves.
 
-        It needs them, and to bring them up at once would halve what is committed beside it, for minutes perhaps.
+        The lists tell what is on hold; to bring them up at once would halve what is committed beside it, for minutes
+        perhaps. Until they have caught up, which under full load may be long, what they do tell is looked at.
         """
         while True:
             await self._holds_asked.wait()
-            self._holds_asked.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(_HOLDS_S):
                     await self._lists_up.wait()
+            up = self._lists_up.is_set()
+            if up:
+                self._holds_asked.clear()
             await self._patiently(self._sort_out_holds)
-            if not self._taken_in.done():
+            if up and not self._taken_in.done():
                 self._taken_in.set_result(None)
 
     async def _sort_out_holds(self) -> None:
@@ -245,7 +250,7 @@ class Intake:
     async def _look_over(self, which: Filter, *, here: bool) -> None:
         """Take up those whose definition is, or is not, here: to be released, or held."""
         before = ""
-        while page := await self._engine.store.summaries(which, before=before, limit=_PAGE):
+        while page := await self._engine.store.summaries(which, before=before, limit=_PAGE, fresh=False):
             wanted = [
                 each
                 for each in page

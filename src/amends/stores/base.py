@@ -325,8 +325,11 @@ class Store(Protocol):
     async def rebuild(self) -> None:
         """Fold all summaries anew from the journal."""
 
-    async def summaries(self, which: Filter, *, before: str, limit: int) -> list[Summary]:
-        """Summaries with saga_id < `before` ("" for the newest), newest first; brings the projection up first."""
+    async def summaries(self, which: Filter, *, before: str, limit: int, fresh: bool = True) -> list[Summary]:
+        """Summaries with saga_id < `before` ("" for the newest), newest first.
+
+        Brings the projection up first, unless `fresh` is False: then they are as far as it is.
+        """
 
     async def count(self, which: Filter) -> int:
         """How many summaries match; brings the projection up first."""

@@ -354,9 +354,10 @@ class MemoryStore:
         self._summaries, self._listed, self._projected = {}, [], 0
         await self.project(limit=len(self._log))
 
-    async def summaries(self, which: Filter, *, before: str, limit: int) -> list[Summary]:
-        """Summaries with saga_id < `before` ("" for the newest), newest first."""
-        await self.project(limit=len(self._log))
+    async def summaries(self, which: Filter, *, before: str, limit: int, fresh: bool = True) -> list[Summary]:
+        """Summaries with saga_id < `before` ("" for the newest), newest first; see Store.summaries."""
+        if fresh:
+            await self.project(limit=len(self._log))
         end = bisect_left(self._listed, before) if before else len(self._listed)
         found: list[Summary] = []
         for at in range(end - 1, -1, -1):

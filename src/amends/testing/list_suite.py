@@ -57,6 +57,16 @@ class ListSuite(StoreStage):
 
         self.run(tmp_path, body)
 
+    def test_lists_that_need_not_be_fresh_are_as_far_as_the_projection(self, tmp_path: Path) -> None:
+        async def body(store: Store) -> None:
+            await store.commit(await leading(store), Batch(1, frames=story()))
+            assert await store.summaries(EVERYTHING, before="", limit=100, fresh=False) == []
+            while await store.project(limit=4):
+                pass
+            assert len(await store.summaries(EVERYTHING, before="", limit=100, fresh=False)) == 6
+
+        self.run(tmp_path, body)
+
     def test_lists_are_filtered_by_every_field(self, tmp_path: Path) -> None:
         async def body(store: Store) -> None:
             await store.commit(await leading(store), Batch(1, frames=story()))

@@ -270,9 +270,10 @@ class SQLiteStore:
         await self._write(self._writer.clear_projection)
         await self._bring_up()
 
-    async def summaries(self, which: Filter, *, before: str, limit: int) -> list[Summary]:
-        """Summaries with saga_id < `before` ("" for the newest), newest first; brings the projection up first."""
-        await self._bring_up()
+    async def summaries(self, which: Filter, *, before: str, limit: int, fresh: bool = True) -> list[Summary]:
+        """Summaries with saga_id < `before` ("" for the newest), newest first; see Store.summaries."""
+        if fresh:
+            await self._bring_up()
         return await self._read(lambda db: self._reader.summaries(db, which, before, limit))
 
     async def count(self, which: Filter) -> int:

@@ -362,8 +362,8 @@ class StoreLink:
     async def rebuild(self) -> None:
         await self._ask("read", self._store.rebuild)
 
-    async def summaries(self, which: Filter, *, before: str, limit: int) -> list[Summary]:
-        return await self._ask("read", lambda: self._store.summaries(which, before=before, limit=limit))
+    async def summaries(self, which: Filter, *, before: str, limit: int, fresh: bool = True) -> list[Summary]:
+        return await self._ask("read", lambda: self._store.summaries(which, before=before, limit=limit, fresh=fresh))
 
     async def count(self, which: Filter) -> int:
         return await self._ask("read", lambda: self._store.count(which))
