@@ -124,6 +124,30 @@ async def test_opening_does_not_keep_commands_and_sleepers_waiting_until_the_lis
 
 
 @scene
+async def test_sleepers_wake_beside_processes_that_start_sagas_without_end(ground):
+    clock = HandClock()
+    async with ground.orchestrator(sleeper, clock=clock, horizon="20ms") as orchestrator:
+        sleeping = await orchestrator.start(sleeper, Order(7))
+        await until(lambda: not engine_of(orchestrator).actors)
+        pages = []
+
+        async def endless():
+            await asyncio.sleep(0.002)
+            pages.append(clock.ahead_ms)
+            return True  # there was one more that somebody had started
+
+        intake = orchestrator._leader._intake
+        page, intake._page = intake._page, endless
+        intake._bell.ring()
+        await until(lambda: len(pages) > 50)  # longer than one stretch
+        clock.ahead_ms += 7 * DAY_MS
+        await until(lambda: handle_done(sleeping), "waking")
+        seen = len(pages)
+        await until(lambda: len(pages) > seen + 50)  # and it goes on taking in, though nobody rings
+        intake._page = page
+
+
+@scene
 async def test_what_two_readings_at_once_have_read_is_taken_up_only_if_it_is_still_so(ground):
     """Shards are taken over while sleepers are woken: a saga may come, move and leave while its journal is read."""
     clock = HandClock()

@@ -39,6 +39,7 @@ _OPEN = tuple(str(status) for status in SagaStatus if status not in ENDS)
 _BACKOFF_MAX_S = 5.0
 _SOON_S = 0.1  # how long to wait for a ring while something goes on
 _GAP_S = 0.002  # between two looks, however often it rings: a burst of starts is taken up in pages
+_TAKE_IN_S = 0.05  # how long others' starts and commands are taken in at a stretch
 _PROJECT_FRAMES = 2_000
 _PRUNE_EVERY_S = 3_600.0  # at most; a short retention is looked after more often
 _PROJECT_BUSY_S = 1.0  # while batches are being committed, one step of the projection this often,
@@ -61,6 +62,7 @@ class Intake:
         self._project_again = 0.0
         self._lists_up = asyncio.Event()
         self._holds_asked = asyncio.Event()
+        self._holds_seen = self._all_in = False  # since the beginning
         self._bell = engine.store.bell("work")
         self.recovered = engine.loop.create_future()
         self._taken_in = engine.loop.create_future()
@@ -101,7 +103,7 @@ class Intake:
             self.recovered.set_result(None)
         if engine.settings.retention is not None:
             self._spawn(self._keep_short(engine.settings.retention), "amends-retention")
-        await self._patiently(self._take_in)  # what was written before the bell hung
+        more = self._note_whether_more(await self._patiently(self._take_in))  # what was written before the bell hung
         self._ask_for_holds()
         look_ahead_s = engine.horizon_ms / 2000
         next_look = engine.loop.time() + look_ahead_s
@@ -113,12 +115,13 @@ class Intake:
                 await self._patiently(self._wake_sleepers)
             # A ring that nobody needs costs a page; a change that nobody rang for is found by `changed`.
             changed = await self._patiently(engine.store.changed)
-            found = (rung or changed) and await self._patiently(self._take_in)
+            found = (rung or changed or more) and await self._patiently(self._take_in)
+            more = self._note_whether_more(found)
             behind = await self._project()
             # Nobody rang for what was found, or what was rung for is not there yet: something goes on outside.
             lively = bool(found) != rung or batches != engine.committer.batches
             batches = engine.committer.batches
-            pause_s = 0.0 if behind else self._next_pause(0.0 if lively else pause_s)
+            pause_s = 0.0 if behind or more else self._next_pause(0.0 if lively else pause_s)
             if rung:
                 await asyncio.sleep(_GAP_S)
 
@@ -213,6 +216,15 @@ class Intake:
                     found.setdefault(row.saga_id, []).append(row.id)
         return found
 
+    def _note_whether_more(self, found: bool | None) -> bool:
+        self._all_in = self._all_in or found is not None
+        self._tell_taken_in()
+        return found is None
+
+    def _tell_taken_in(self) -> None:
+        if self._all_in and self._holds_seen and not self._taken_in.done():
+            self._taken_in.set_result(None)
+
     def _ask_for_holds(self) -> None:
         self._projected = -1  # of these shards the lists may be behind, though nothing was committed here
         self._lists_up.clear()
@@ -233,8 +245,8 @@ class Intake:
             if up:
                 self._holds_asked.clear()
             await self._patiently(self._sort_out_holds)
-            if up and not self._taken_in.done():
-                self._taken_in.set_result(None)
+            self._holds_seen = self._holds_seen or up
+            self._tell_taken_in()
 
     async def _sort_out_holds(self) -> None:
         """Sagas at rest, which recovery leaves on disk: whether this worker can move them must be seen all the same."""
@@ -263,15 +275,21 @@ class Intake:
         saga = self._engine.sagas.get((name, version))
         return saga is not None and saga.fingerprint == fingerprint
 
-    async def _take_in(self) -> bool:
-        """What other processes wrote: new sagas, and commands; whether there was anything."""
-        found, more = False, True
-        while more:  # by turns: beside busy starters there is always another page of sagas
+    async def _take_in(self) -> bool | None:
+        """What other processes wrote: new sagas, and commands; whether there was anything. None: there is more.
+
+        By turns, and for a bounded time: beside busy starters there is always another page of sagas, and commands,
+        sleepers and lists must not wait for the last of them.
+        """
+        found, until = False, self._engine.loop.time() + _TAKE_IN_S
+        while True:
             sagas = await self._page()
             commands = await self._commands()
-            more = sagas or commands >= _PAGE
-            found = found or more or commands > 0
-        return found
+            found = found or sagas or commands > 0
+            if not (sagas or commands >= _PAGE):
+                return found
+            if self._engine.loop.time() >= until:
+                return None
 
     async def _commands(self) -> int:
         """Begin with commands that nobody works on, a page at most; how many."""
