@@ -31,10 +31,10 @@ from figures import tell
 from orchestrator import build, runner
 
 from amends import Orchestrator
+from amends.core.shards import SHARDS
 from amends.runtime.tuning import tune_process
 from tests.servers.postgres import Databases, databases
 
-SHARDS = 64
 IN_FLIGHT = 500
 
 

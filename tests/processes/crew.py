@@ -139,6 +139,11 @@ class Fleet:
     def started(self) -> int:
         return len({line[1] for line in self.acknowledged() if line[0] == "started"})
 
+    def ends_of(self, worker: Worker) -> Counter[str]:
+        """How the sagas ended that this one has started, as it was told."""
+        mine = {line[1]: line[2] for line in self.acknowledged() if line[0] == "ended"}
+        return Counter(status for key, status in mine.items() if key.rpartition("-")[0] == worker.name)
+
     def run_out(self, address: str = "") -> None:
         """One more worker brings to an end what the others left."""
 

@@ -137,6 +137,7 @@ def test_workers_whose_clocks_are_ten_minutes_apart_neither_rob_each_other_nor_w
     for worker in (behind, ahead):
         assert "lease.lost" not in worker.said
         worker.end()
+    assert fleet.ends_of(behind) == fleet.ends_of(ahead) == {"completed": 50, "compensated": 50}
     fleet.run_out()
     assert sum(fleet.audit().values()) >= 200
     times = []
@@ -207,9 +208,10 @@ def test_a_failover_to_a_synchronous_standby_loses_nothing(tmp_path: Path) -> No
         for worker in workers:
             worker.until("done")
             worker.end()
+        for worker in workers:
+            assert fleet.ends_of(worker) == {"completed": 60, "compensated": 60}
         fleet.run_out()
-        ends = fleet.audit(standby.address("postgres"))
-        assert sum(ends.values()) >= 240
+        assert sum(fleet.audit(standby.address("postgres")).values()) >= 240
     finally:
         fleet.close()
         standby.remove()
@@ -278,6 +280,7 @@ def test_a_worker_behind_a_partition_stops_in_time_and_others_take_its_shards(fl
     finally:
         fleet.close()
         proxy.close()
+    assert fleet.ends_of(first) == {"completed": 30, "compensated": 30}
     fleet.run_out()
     assert sum(fleet.audit().values()) >= 80
 
@@ -297,6 +300,8 @@ def test_a_slow_disk_makes_it_slow_and_nothing_else(tmp_path: Path) -> None:
             worker.until("done")
             assert "lease.lost" not in worker.said
             worker.end()
+        for worker in workers:
+            assert fleet.ends_of(worker) == {"completed": 20, "compensated": 20}
         fleet.run_out()
         assert sum(fleet.audit().values()) >= 80
     finally:

@@ -16,6 +16,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from amends.core.shards import SHARDS
+from amends.stores.postgres.membership import share
 from tests.processes.crew import Fleet, Worker, shards, wait_for
 from tests.processes.harness import ROOT, environment
 from tests.servers.postgres import Cluster
@@ -100,7 +102,8 @@ def shared_by(fleet: Fleet, *workers: Worker) -> None:
 
     def equal() -> bool:
         held = shards(fleet.address)
-        return held.keys() == {str(worker.process.pid) for worker in workers} and min(held.values()) > 64 // 3 - 3
+        all_of_them = held.keys() == {str(worker.process.pid) for worker in workers}
+        return all_of_them and sum(held.values()) == SHARDS and max(held.values()) == share(len(workers))
 
     wait_for(equal, f"no equal parts: {shards(fleet.address)}")
 

@@ -9,11 +9,14 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import pytest
+
 from amends import Orchestrator
 from amends.stores.base import Store
 from amends.stores.memory import MemoryStore
 from amends.stores.sqlite import SQLiteStore
 
+FORKS = pytest.mark.skipif(not hasattr(os, "fork"), reason="THIS SYSTEM DOES NOT FORK: the test of forking was not run")
 LIMIT_S = 30.0  # a scene that takes longer hangs
 
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 
-import pytest
-
 from tests.processes.harness import ROOT, environment
+from tests.runtime.stage import FORKS
 from tests.servers.postgres import Databases
-
-FORKS = pytest.mark.skipif(not hasattr(os, "fork"), reason="THIS SYSTEM DOES NOT FORK: the test of forking was not run")
 
 PROGRAM = """
 import gc, os, sys

@@ -42,6 +42,7 @@ from amends import (
 from amends.runtime.handle import Handle
 from amends.stores.memory import MemoryStore
 from amends.stores.sqlite import SQLiteStore, forking
+from tests.runtime.stage import FORKS
 
 ROOT = Path(__file__).parents[2]
 LIMIT_S = 20
@@ -400,9 +401,6 @@ except KeyboardInterrupt:
         os.kill(process.pid, signal.SIGINT)
         out, err = process.communicate(timeout=LIMIT_S)
     assert (out, err) == ("interrupted running\n9\n", "")
-
-
-FORKS = pytest.mark.skipif(not hasattr(os, "fork"), reason="THIS SYSTEM DOES NOT FORK: the test of forking was not run")
 
 
 @FORKS
